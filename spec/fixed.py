@@ -1,0 +1,84 @@
+"""Fixed-point formats: widths, ranges and the nibble split, each bound derived in docs/numerics.md."""
+
+from dataclasses import dataclass
+
+CARRIER_BITS = 16       # activations between layers
+MULTIPLIER_BITS = 16    # unsigned scale mantissas m[t], M[o], Mt[t]
+SHIFT_BITS = 6          # scale exponents s[t], S1, St[t]
+MAX_SHIFT = 47
+ACCUMULATOR_BITS = 32   # partial sums
+MID_BITS = 24           # between the channel multiplier and the timestep multiplier
+MAX_ORDER = 6           # largest rotation, 2**6 = 64 points
+RESIDUAL_SHIFT = 15     # second operand is shifted by -15 .. +15 bits
+BITS = (2, 3, 4, 8)     # supported operand widths
+NIBBLE = 4
+
+
+@dataclass(frozen=True)
+class Signed:
+    """A signed two's-complement format of `bits` bits."""
+
+    bits: int
+
+    @property
+    def low(self) -> int:
+        return -(1 << (self.bits - 1))
+
+    @property
+    def high(self) -> int:
+        return (1 << (self.bits - 1)) - 1
+
+    def __contains__(self, value: int) -> bool:
+        return self.low <= value <= self.high
+
+
+CARRIER = Signed(CARRIER_BITS)
+ACCUMULATOR = Signed(ACCUMULATOR_BITS)
+MID = Signed(MID_BITS)
+
+
+def check_bits(bits: int, what: str) -> None:
+    """Raise ValueError unless `bits` is a supported operand width."""
+    if bits not in BITS:
+        raise ValueError(f"{what}: wanted one of {BITS} bits, got {bits}")
+
+
+def nibbles(bits: int) -> int:
+    """Number of 4-bit passes an operand of `bits` bits takes: 1, or 2 for 8 bits."""
+    return 2 if bits > NIBBLE else 1
+
+
+def symmetric_max(bits: int) -> int:
+    """Largest magnitude Q of the symmetric quantiser.
+
+    2**(bits-1) - 1 up to 4 bits. At 8 bits Q = 7*16 + 7 = 119, the largest magnitude whose
+    positive and negative value are both two *signed* nibbles (docs/numerics.md, section 6).
+    """
+    check_bits(bits, "symmetric_max")
+    return 119 if bits == 8 else (1 << (bits - 1)) - 1
+
+
+def weight_range(bits: int) -> tuple[int, int]:
+    """Smallest and largest integer weight the array can hold at `bits` bits.
+
+    [-2**(b-1), 2**(b-1) - 1] up to 4 bits, [-8*17, 7*17] = [-136, 119] for two signed nibbles.
+    """
+    check_bits(bits, "weight_range")
+    if bits == 8:
+        return -136, 119
+    return -(1 << (bits - 1)), (1 << (bits - 1)) - 1
+
+
+def operand_magnitude(bits: int, order: int) -> int:
+    """Bound on |u|, the rotated-back operand: Q * 2**order (every term adds with one sign)."""
+    return symmetric_max(bits) << order
+
+
+def required_operand_bits(bits: int, order: int) -> int:
+    """Signed width that holds one nibble of the operand after rotating back.
+
+    A low nibble reaches -8, so the all-plus output reaches -8 * 2**order (docs/numerics.md).
+    """
+    if bits == 8:
+        return NIBBLE + order
+    return (symmetric_max(bits) << order).bit_length() + 1

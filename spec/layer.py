@@ -1,0 +1,218 @@
+"""A layer is load -> multiply -> store: three frozen dataclasses that validate themselves."""
+
+from dataclasses import dataclass
+from math import gcd
+from typing import Literal
+
+from spec.fixed import (
+    ACCUMULATOR,
+    MAX_ORDER,
+    check_bits,
+    operand_magnitude,
+    symmetric_max,
+    weight_range,
+)
+
+Axis = Literal["none", "channel", "width"]
+Op = Literal["linear", "conv1x1", "conv3x3"]
+Residual = Literal["none", "add", "subtract"]
+MAX_DIMENSION = (1 << 16) - 1
+
+
+def trailing_zeros(value: int) -> int:
+    """Number of trailing zero bits of a positive integer."""
+    return (value & -value).bit_length() - 1
+
+
+def effective_order(order: int, dimension: int) -> int:
+    """Order of the rotation of an axis: min(order, trailing zero bits of its length)."""
+    return min(order, trailing_zeros(dimension))
+
+
+def _check_choice(name: str, value: object, choices: tuple[object, ...]) -> None:
+    if value not in choices:
+        raise ValueError(f"{name}: wanted one of {choices}, got {value!r}")
+
+
+def _check_dimension(name: str, value: int) -> None:
+    if not isinstance(value, int) or not 1 <= value <= MAX_DIMENSION:
+        raise ValueError(f"{name}: wanted an integer in 1..{MAX_DIMENSION}, got {value!r}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Load:
+    """The activation operand: sources, nearest upsampling, rotation, quantisation.
+
+    Parameters
+    ----------
+    channels: channels of each source tensor; two sources are concatenated along channels.
+    height, width: size of the sources in pixels, before upsampling (rows and 1 for linear).
+    upsample: 1, or 2 for nearest-neighbour x2 folded into the addressing.
+    axis: axis of the Hadamard rotation, "channel", "width" or "none".
+    order: log2 of the rotation block; 0 exactly if `axis` is "none" (or the axis is odd).
+    bits: width of the quantised activations, 2, 3, 4 or 8.
+
+    Raises
+    ------
+    ValueError: an unsupported value, or an order above the axis.
+    """
+
+    channels: tuple[int, ...]
+    height: int
+    width: int
+    upsample: int = 1
+    axis: Axis = "none"
+    order: int = 0
+    bits: int = 4
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.channels, tuple) or len(self.channels) not in (1, 2):
+            raise ValueError(f"channels: wanted a tuple of 1 or 2 sources, got {self.channels!r}")
+        for name in ("height", "width"):
+            _check_dimension(name, getattr(self, name))
+        for c in self.channels:
+            _check_dimension("channels", c)
+        _check_choice("upsample", self.upsample, (1, 2))
+        _check_choice("axis", self.axis, ("none", "channel", "width"))
+        check_bits(self.bits, "activation bits")
+        limit = self.max_order(self.axis)
+        if not isinstance(self.order, int) or not 0 <= self.order <= limit:
+            raise ValueError(
+                f"order: wanted 0..{limit} along {self.axis} of length "
+                f"{self.axis_length(self.axis)}, got {self.order!r}")
+
+    def axis_length(self, axis: Axis) -> int:
+        """Length that rotation blocks must divide: the row after upsampling for "width";
+        for "channel" the greatest common divisor of the sources (no block straddles two)."""
+        if axis == "none":
+            return 1
+        return self.width * self.upsample if axis == "width" else gcd(*self.channels)
+
+    def max_order(self, axis: Axis) -> int:
+        """Largest order the axis admits."""
+        return effective_order(MAX_ORDER, self.axis_length(axis))
+
+    @property
+    def total_channels(self) -> int:
+        return sum(self.channels)
+
+    @property
+    def quant_max(self) -> int:
+        """Q, the largest quantised magnitude."""
+        return symmetric_max(self.bits)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Multiply:
+    """The integer matrix product or convolution.
+
+    Parameters
+    ----------
+    op: "linear", "conv1x1" or "conv3x3".
+    out_channels: output channels.
+    stride: 1 or 2 (1 for linear).
+    padding: rows and columns of zeros at each border: 0 or 1 for conv3x3, else 0.
+    bits: width of the weights, 2, 3, 4 or 8.
+
+    Raises
+    ------
+    ValueError: an unsupported value.
+    """
+
+    op: Op
+    out_channels: int
+    stride: int = 1
+    padding: int = 0
+    bits: int = 4
+
+    def __post_init__(self) -> None:
+        _check_choice("op", self.op, ("linear", "conv1x1", "conv3x3"))
+        _check_dimension("out_channels", self.out_channels)
+        _check_choice("stride", self.stride, (1,) if self.op == "linear" else (1, 2))
+        _check_choice("padding", self.padding, (0, 1) if self.op == "conv3x3" else (0,))
+        check_bits(self.bits, "weight bits")
+
+    @property
+    def kernel(self) -> int:
+        return 3 if self.op == "conv3x3" else 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Store:
+    """What happens to the partial sums: requantise, bias[t] (both always), second operand.
+
+    Parameters
+    ----------
+    residual: "none", "add" or "subtract" a second int16 tensor of the output's shape.
+    """
+
+    residual: Residual = "none"
+
+    def __post_init__(self) -> None:
+        _check_choice("residual", self.residual, ("none", "add", "subtract"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layer:
+    """One layer of the list that golden, driver and cycle model all read.
+
+    Parameters
+    ----------
+    name: label used in reports and errors.
+    load, multiply, store: the three parts.
+    timesteps: entries of every per-timestep table.
+
+    Raises
+    ------
+    ValueError: parts that do not fit together, or partial sums that could leave int32.
+    """
+
+    name: str
+    load: Load
+    multiply: Multiply
+    store: Store = Store()
+    timesteps: int = 1
+
+    def __post_init__(self) -> None:
+        _check_dimension("timesteps", self.timesteps)
+        if self.multiply.op == "linear" and (self.load.width != 1 or self.load.upsample != 1):
+            raise ValueError(
+                f"{self.name}: linear wants width 1 and upsample 1, got width "
+                f"{self.load.width} and upsample {self.load.upsample}")
+        for name, size in (("height", self.out_height), ("width", self.out_width)):
+            if size < 1:
+                raise ValueError(
+                    f"{self.name}: wanted an output {name} of at least 1, got {size}; the "
+                    f"input is smaller than the kernel")
+        if self.partial_sum_bound > ACCUMULATOR.high:
+            raise ValueError(
+                f"{self.name}: wanted partial sums within int32, got a bound of "
+                f"{self.partial_sum_bound}: fewer bits, a lower order or fewer channels fit")
+
+    def _out(self, size: int) -> int:
+        m = self.multiply
+        return (size * self.load.upsample + 2 * m.padding - m.kernel) // m.stride + 1
+
+    @property
+    def out_height(self) -> int:
+        return self._out(self.load.height)
+
+    @property
+    def out_width(self) -> int:
+        return self._out(self.load.width)
+
+    @property
+    def depth(self) -> int:
+        """Products summed per output: input channels times kernel taps."""
+        return self.load.total_channels * self.multiply.kernel ** 2
+
+    @property
+    def partial_sum_bound(self) -> int:
+        """Bound on |acc|: depth * Q * 2**order * largest weight magnitude."""
+        low, high = weight_range(self.multiply.bits)
+        return self.depth * operand_magnitude(self.load.bits, self.load.order) * max(-low, high)
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates, padding included, nibble passes not counted."""
+        return self.out_height * self.out_width * self.multiply.out_channels * self.depth
