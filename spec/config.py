@@ -83,7 +83,7 @@ class Config:
     @property
     def partial_sum_bits(self) -> int:
         """Width of a partial sum that leaves the array: n products of operand x 4 bits."""
-        return self.operand_bits + 3 + (self.n - 1).bit_length()
+        return self.operand_bits + 4 + (self.n - 1).bit_length()
 
     def weight_tile_beats(self, bits: int) -> int:
         """Beats of one n x n weight tile of `bits`-bit (2, 3 or 4) weights."""

@@ -1,0 +1,117 @@
+"""Signatures and layouts shared by the units."""
+
+from amaranth import *
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from spec.config import Config
+from spec.descriptor import FIELDS, STEP_FIELDS, Field
+
+
+def _layout(fields: tuple[Field, ...]) -> data.FlexibleLayout:
+    size = 32 * max(f.word + -(-(f.lsb + f.bits) // 32) for f in fields)
+    return data.FlexibleLayout(
+        size, {f.name: data.Field(unsigned(f.bits), 32 * f.word + f.lsb) for f in fields})
+
+
+DESCRIPTOR_LAYOUT = _layout(FIELDS)
+STEP_LAYOUT = _layout(STEP_FIELDS)
+
+
+class AxiRead(wiring.Signature):
+    """AR and R channels of an AXI4 port, seen from the master."""
+
+    def __init__(self, address_bits, data_bits):
+        super().__init__({
+            "arid": Out(1), "araddr": Out(address_bits), "arlen": Out(8), "arsize": Out(3),
+            "arburst": Out(2), "arvalid": Out(1), "arready": In(1),
+            "rid": In(1), "rdata": In(data_bits), "rresp": In(2), "rlast": In(1),
+            "rvalid": In(1), "rready": Out(1),
+        })
+
+
+class AxiWrite(wiring.Signature):
+    """AW, W and B channels of an AXI4 port, seen from the master."""
+
+    def __init__(self, address_bits, data_bits):
+        super().__init__({
+            "awid": Out(1), "awaddr": Out(address_bits), "awlen": Out(8), "awsize": Out(3),
+            "awburst": Out(2), "awvalid": Out(1), "awready": In(1),
+            "wdata": Out(data_bits), "wstrb": Out(data_bits // 8), "wlast": Out(1),
+            "wvalid": Out(1), "wready": In(1),
+            "bid": In(1), "bresp": In(2), "bvalid": In(1), "bready": Out(1),
+        })
+
+
+class AxiReadWrite(wiring.Signature):
+    """All five channels of an AXI4 port, seen from the master."""
+
+    def __init__(self, address_bits, data_bits):
+        read, write = AxiRead(address_bits, data_bits), AxiWrite(address_bits, data_bits)
+        super().__init__({**dict(write.members), **dict(read.members)})
+
+
+class AxiLite(wiring.Signature):
+    """AXI4-Lite with 32-bit data, seen from the master."""
+
+    def __init__(self, address_bits):
+        super().__init__({
+            "awaddr": Out(address_bits), "awprot": Out(3), "awvalid": Out(1), "awready": In(1),
+            "wdata": Out(32), "wstrb": Out(4), "wvalid": Out(1), "wready": In(1),
+            "bresp": In(2), "bvalid": In(1), "bready": Out(1),
+            "araddr": Out(address_bits), "arprot": Out(3), "arvalid": Out(1), "arready": In(1),
+            "rdata": In(32), "rresp": In(2), "rvalid": In(1), "rready": Out(1),
+        })
+
+
+BEATS_BITS = 20     # beats of one read request
+
+
+def read_request(config: Config) -> data.StructLayout:
+    """A linear read: byte address (aligned to a beat) and number of beats, at least 1."""
+    return data.StructLayout({"address": config.address_bits, "beats": BEATS_BITS})
+
+
+def write_word(config: Config) -> data.StructLayout:
+    """A write of one channel word: n int16 carriers, two beats."""
+    return data.StructLayout({"address": config.address_bits, "data": 2 * config.bus_bits})
+
+
+class ReadPort(wiring.Signature):
+    """What a unit needs to read memory: requests out, beats back in request order."""
+
+    def __init__(self, config: Config):
+        super().__init__({
+            "request": Out(stream.Signature(read_request(config))),
+            "beat": In(stream.Signature(config.bus_bits)),
+        })
+
+
+class OperandWrite(wiring.Signature):
+    """Write port of the operand buffer: one beat of `lanes` operands into half a word.
+
+    `bank` is the half of the double buffer, `address` the word in it, `upper` 0 for the first
+    n/2 operands of the word and 1 for the second.
+    """
+
+    def __init__(self, config: Config):
+        super().__init__({
+            "enable": Out(1), "bank": Out(1),
+            "address": Out(range(config.buffer_words)), "upper": Out(1),
+            "data": Out(data.ArrayLayout(signed(config.operand_bits), config.lanes)),
+        })
+
+
+class AccumulatorRead(wiring.Signature):
+    """Read port of the accumulator banks, seen from the store unit.
+
+    `ready`: the bank to be read next is complete. `release` (one cycle) hands it back and moves
+    on to the other bank. `data` holds the n int32 sums of `address` one cycle after `enable`.
+    """
+
+    def __init__(self, config: Config):
+        super().__init__({
+            "ready": In(1), "release": Out(1),
+            "enable": Out(1), "address": Out(range(config.acc_words)),
+            "data": In(data.ArrayLayout(signed(32), config.n)),
+        })
