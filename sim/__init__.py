@@ -1,0 +1,1 @@
+"""Simulation: Verilator builds, the Verilated runtime and the cocotb testbenches."""
