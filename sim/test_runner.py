@@ -1,0 +1,53 @@
+"""The cocotb runner itself, and the pattern every block test follows."""
+
+import os
+import random
+
+import cocotb
+import pytest
+from amaranth import *
+from amaranth.lib import stream, wiring
+from amaranth.lib.fifo import SyncFIFOBuffered
+from amaranth.lib.wiring import In, Out
+from cocotb.utils import get_sim_time
+
+from sim.runner import run_block
+from sim.streams import PERIOD_NS, receive, send, start
+
+
+class Queue(wiring.Component):
+    """A FIFO of four 16-bit words."""
+
+    i: In(stream.Signature(unsigned(16)))
+    o: Out(stream.Signature(unsigned(16)))
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.fifo = fifo = SyncFIFOBuffered(width=16, depth=4)
+        wiring.connect(m, wiring.flipped(self.i), fifo.w_stream)
+        wiring.connect(m, fifo.r_stream, wiring.flipped(self.o))
+        return m
+
+
+@cocotb.test(timeout_time=100, timeout_unit="us")
+async def keeps_order(dut):
+    generator = random.Random(cocotb.RANDOM_SEED)
+    gap = float(os.environ["GAP"])
+    await start(dut, i__valid=0, o__ready=0)
+    data = [generator.getrandbits(16) for _ in range(200)]
+    cocotb.start_soon(send(dut, "i", data, generator, gap))
+    begin = get_sim_time("ns")
+    assert await receive(dut, "o", len(data), generator, gap) == data
+    cycles = (get_sim_time("ns") - begin) / PERIOD_NS
+    if not gap:
+        assert cycles <= len(data) + 3
+
+
+@pytest.mark.parametrize("gap", [0.0, 0.5])
+def test_fifo(gap):
+    run_block(Queue(), "fifo", __name__, seed=3, parameters={"GAP": str(gap)})
+
+
+def test_failure_is_reported():
+    with pytest.raises(AssertionError, match="keeps_order"):
+        run_block(Queue(), "fifo", __name__, parameters={"GAP": "no number"})
