@@ -1,0 +1,10 @@
+"""The golden model: integer load, multiply, store in PyTorch, bit for bit the core.
+
+The folders follow the three words; `docs/numerics.md` derives every width.
+"""
+
+from golden.carrier import Carrier
+from golden.layer import run_layer
+from golden.parameters import Parameters
+
+__all__ = ["Carrier", "Parameters", "run_layer"]

@@ -1,0 +1,18 @@
+"""Symmetric quantiser with the timestep's scale, and the split into signed nibbles."""
+
+from torch import Tensor
+
+from golden.rounding import rhe
+
+NIBBLE_OFFSET = 8       # a signed nibble is -8..7
+
+
+def quantise(r: Tensor, multiplier: int, shift: int, limit: int) -> Tensor:
+    """q = clamp(rhe(r * multiplier, shift), -limit, limit), int64."""
+    return rhe(r * multiplier, shift).clamp(-limit, limit)
+
+
+def split_nibbles(q: Tensor) -> tuple[Tensor, Tensor]:
+    """(lo, hi) with q = 16 * hi + lo and lo in -8..7; |q| <= 119 gives hi in -7..7."""
+    lo = ((q + NIBBLE_OFFSET) & 15) - NIBBLE_OFFSET
+    return lo, (q - lo) >> 4

@@ -1,0 +1,84 @@
+"""Exact integer convolution on floating-point matrix multipliers."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from golden.parameters import Parameters
+from spec import Layer
+from spec.fixed import operand_magnitude
+
+# Every integer of at most this magnitude, hence every partial sum under it, is representable.
+EXACT_BOUND = {torch.float32: 1 << 24, torch.float64: 1 << 53}
+
+
+def _float32_is_full() -> bool:
+    """Whether this process keeps float32 products whole (no TF32, no bfloat16)."""
+    return torch.get_float32_matmul_precision() == "highest"
+
+
+def exact_dtype(bound: int) -> torch.dtype:
+    """The fastest float type that adds integers exactly while every partial sum is <= `bound`.
+
+    Raises
+    ------
+    ValueError: a bound above 2**53.
+    """
+    if bound <= EXACT_BOUND[torch.float32] and _float32_is_full():
+        return torch.float32
+    if bound > EXACT_BOUND[torch.float64]:
+        raise ValueError(f"convolution: wanted partial sums up to 2**53, got a bound of {bound}")
+    return torch.float64
+
+
+def convolve(u: Tensor, weights: Tensor, stride: int, padding: int, dtype: torch.dtype) -> Tensor:
+    """Sum over taps of one matrix product each, in `dtype`; exact under `EXACT_BOUND[dtype]`.
+
+    Matrix products rather than conv2d: convolution libraries may pick Winograd or FFT, whose
+    intermediate values are not integers.
+
+    Parameters
+    ----------
+    u: int64 (B, I, H, W).
+    weights: integers [O, I, R, R].
+
+    Returns
+    -------
+    int64 (B, O, H', W').
+    """
+    kernel = weights.shape[-1]
+    x = F.pad(u.to(dtype), (padding,) * 4)
+    w = weights.to(device=u.device, dtype=dtype)
+    height, width = ((x.shape[d] - kernel) // stride + 1 for d in (-2, -1))
+    acc = torch.zeros(u.shape[0], weights.shape[0], height * width, dtype=dtype, device=u.device)
+    with torch.autocast(u.device.type, enabled=False):
+        for dy in range(kernel):
+            rows = x[:, :, dy:dy + stride * (height - 1) + 1:stride]
+            for dx in range(kernel):
+                tap = rows[..., dx:dx + stride * (width - 1) + 1:stride]
+                acc += torch.matmul(w[:, :, dy, dx], tap.flatten(2))
+    return acc.to(torch.int64).unflatten(-1, (height, width))
+
+
+def sum_bound(layer: Layer, weights: Tensor) -> int:
+    """Bound on every partial sum, in any order: Q * 2**order * max over o of sum |w[o]|."""
+    rows = weights.flatten(1).abs().sum(1, dtype=torch.int64)
+    return operand_magnitude(layer.load.bits, layer.load.order) * int(rows.max())
+
+
+def partial_sums(layer: Layer, parameters: Parameters, operands: Tensor) -> Tensor:
+    """acc[o, y, x] = sum of u * w over channels and taps: int64 holding exact int32 values.
+
+    Parameters
+    ----------
+    operands: int64 (C, H, W) or (B, C, H, W), as `golden.load.load_operands` gives them.
+
+    Returns
+    -------
+    int64 (O, H', W') or (B, O, H', W').
+    """
+    batched = operands if operands.dim() == 4 else operands.unsqueeze(0)
+    dtype = exact_dtype(sum_bound(layer, parameters.weights))
+    acc = convolve(batched, parameters.weights, layer.multiply.stride, layer.multiply.padding,
+                   dtype)
+    return acc if operands.dim() == 4 else acc.squeeze(0)

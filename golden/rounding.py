@@ -1,0 +1,47 @@
+"""The one rounding rule and the one narrowing rule of the golden model; nobody else rounds."""
+
+import torch
+from torch import Tensor
+
+MAX_RHE_SHIFT = 62      # the largest for which twice the remainder stays inside int64
+
+
+def _check_int64(name: str, values: Tensor) -> None:
+    if values.dtype != torch.int64:
+        raise TypeError(f"{name}: wanted an int64 tensor, got {values.dtype}")
+
+
+def rhe(v: Tensor, shift: int | Tensor) -> Tensor:
+    """v / 2**shift rounded to nearest, ties to even.
+
+    Ties to even because the carrier is re-rounded at every layer: ties away from zero or towards
+    +infinity would add a bias of the same sign each time (docs/numerics.md, section 2).
+
+    Parameters
+    ----------
+    v: int64 tensor.
+    shift: 0..62, an int or an int64 tensor that broadcasts against `v`.
+
+    Raises
+    ------
+    TypeError: `v` or a tensor `shift` is not int64.
+    ValueError: `shift` outside 0..62.
+    """
+    _check_int64("rhe", v)
+    if isinstance(shift, int):
+        shift = torch.tensor(shift, dtype=torch.int64, device=v.device)
+    _check_int64("rhe shift", shift)
+    low, high = (int(x) for x in shift.aminmax())
+    if low < 0 or high > MAX_RHE_SHIFT:
+        raise ValueError(f"rhe shift: wanted 0..{MAX_RHE_SHIFT}, got {low if low < 0 else high}")
+    floor = v >> shift
+    unit = torch.ones_like(shift) << shift
+    twice = (v - (floor << shift)) << 1     # twice the remainder, against one unit
+    odd = (floor & 1) == 1
+    return floor + ((twice > unit) | ((twice == unit) & odd)).to(torch.int64)
+
+
+def saturate(v: Tensor, bits: int) -> Tensor:
+    """Clamp int64 `v` to the signed range of `bits` bits, still int64."""
+    _check_int64("saturate", v)
+    return v.clamp(-(1 << (bits - 1)), (1 << (bits - 1)) - 1)

@@ -1,0 +1,24 @@
+"""Partial sums to carriers: per output channel, then per timestep."""
+
+from torch import Tensor
+
+from golden.rounding import rhe, saturate
+from spec.fixed import CARRIER_BITS, MID_BITS
+
+
+def requantise(acc: Tensor, multipliers: Tensor, channel_shift: int, step_multiplier: int,
+               step_shift: int) -> Tensor:
+    """sat16(rhe(sat24(rhe(acc * M[o], S1)) * Mt, St)).
+
+    Parameters
+    ----------
+    acc: int64 (..., O, H, W) within int32.
+    multipliers: int64 [O].
+
+    Returns
+    -------
+    int64 of acc's shape, within int16.
+    """
+    channel = multipliers.to(acc.device)[:, None, None]     # (O,) -> (O, 1, 1)
+    mid = saturate(rhe(acc * channel, channel_shift), MID_BITS)
+    return saturate(rhe(mid * step_multiplier, step_shift), CARRIER_BITS)
