@@ -1,0 +1,1 @@
+"""AXI engines and the register bank."""

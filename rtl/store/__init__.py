@@ -1,0 +1,1 @@
+"""Store unit: requantise, bias, second operand, write."""
