@@ -1,0 +1,1 @@
+"""Multiply: operand buffer, weight stream, systolic array, partial sums and their sequencer."""

@@ -1,0 +1,148 @@
+"""The partial sums: two banks of int32 per output channel, one filled while one is stored."""
+
+from amaranth import *
+from amaranth.lib import data, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from rtl.interfaces import AccumulatorRead
+from spec.config import Config
+
+MIN_PASS = 4    # a sum may be added to again this many cycles after the last time, not earlier
+
+
+def control_layout(config: Config) -> data.StructLayout:
+    """What travels with a column of operands to the partial sums.
+
+    `first`: overwrite instead of add; `shift`: nibble shift / 4; `last`: the bank is complete.
+    """
+    return data.StructLayout({
+        "valid": 1, "address": range(config.acc_words), "first": 1, "shift": 2, "bank": 1,
+        "last": 1,
+    })
+
+
+class _Column(wiring.Component):
+    """One output channel: two memories of int32, read, added to and written in three cycles.
+
+    ``control`` arrives one cycle before ``sum``. The read of cycle t is written in cycle t + 2, so
+    the same address must not come again before t + 3 (MIN_PASS guarantees it).
+    """
+
+    def __init__(self, config: Config):
+        self._config = config
+        super().__init__({
+            "control": In(control_layout(config)),
+            "sum": In(signed(config.partial_sum_bits)),
+            "read_enable": In(2), "read_address": In(range(config.acc_words)),
+            "read_data": Out(data.ArrayLayout(signed(32), 2)),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        adding = Signal(control_layout(self._config))
+        writing = Signal(control_layout(self._config))
+        total = Signal(signed(32))
+        shifted = Signal(signed(32))
+        m.d.sync += [adding.eq(self.control), writing.eq(adding)]
+        with m.Switch(adding.shift):
+            for nibbles in range(3):
+                with m.Case(nibbles):
+                    m.d.comb += shifted.eq(self.sum.shift_left(4 * nibbles))
+        old = Signal(signed(32))
+        m.d.comb += old.eq(Mux(adding.bank, self.read_data[1], self.read_data[0]))
+        with m.If(adding.valid):
+            m.d.sync += total.eq(Mux(adding.first, 0, old) + shifted)
+        for b in range(2):
+            memory = Memory(shape=signed(32), depth=self._config.acc_words, init=[])
+            m.submodules[f"bank{b}"] = memory
+            write, read = memory.write_port(), memory.read_port()
+            mine = self.control.valid & (self.control.bank == b)
+            m.d.comb += [
+                read.en.eq(mine | self.read_enable[b]),
+                read.addr.eq(Mux(mine, self.control.address, self.read_address)),
+                self.read_data[b].eq(read.data),
+                write.en.eq(writing.valid & (writing.bank == b)),
+                write.addr.eq(writing.address),
+                write.data.eq(total),
+            ]
+        return m
+
+
+class Accumulator(wiring.Component):
+    """Two banks of n x acc_words int32 partial sums, filled and stored in turn.
+
+    ``bank[address][c] = (first ? 0 : bank[address][c]) + (sums[c] << 4 * shift)``
+
+    ``control`` enters with its operands; it is delayed here by ``array_latency`` and then one cycle
+    per column, as the sums are. A bank is handed to the store unit when the last column of the
+    beat marked ``last`` has been written, ``array_latency + n + 2`` cycles later.
+
+    Assumption: the same address comes again after MIN_PASS cycles at the earliest (the sequencer
+    makes no pass shorter), so no read ever meets a write of the same address.
+
+    Members
+    -------
+    control: see `control_layout`. sums: from the array.
+    free: a bank may be claimed; claim: take it (its number is ``write_bank``).
+    read: port of the store unit.
+    """
+
+    def __init__(self, config: Config, *, array_latency: int):
+        self._config = config
+        self._array_latency = array_latency
+        super().__init__({
+            "control": In(control_layout(config)),
+            "sums": In(data.ArrayLayout(signed(config.partial_sum_bits), config.n)),
+            "free": Out(1), "claim": In(1), "write_bank": Out(1),
+            "read": In(AccumulatorRead(config)),
+        })
+
+    def _delay(self, m, source, cycles, name):
+        for i in range(cycles):
+            stage = Signal(control_layout(self._config), name=f"{name}_{i}")
+            m.d.sync += stage.eq(source)
+            source = stage
+        return source
+
+    def _tokens(self, m, last):
+        """Bank ownership: claimed by the sequencer, full when written, released by the store."""
+        claimed, full = Signal(2), Signal(2)
+        read_bank = Signal()
+        m.d.comb += [
+            self.free.eq(~claimed.bit_select(self.write_bank, 1)),
+            self.read.ready.eq(full.bit_select(read_bank, 1)),
+        ]
+        with m.If(self.claim):
+            m.d.sync += [claimed.bit_select(self.write_bank, 1).eq(1),
+                         self.write_bank.eq(~self.write_bank)]
+        with m.If(last.valid & last.last):
+            m.d.sync += full.bit_select(last.bank, 1).eq(1)
+        with m.If(self.read.release):
+            m.d.sync += [full.bit_select(read_bank, 1).eq(0),
+                         claimed.bit_select(read_bank, 1).eq(0), read_bank.eq(~read_bank)]
+        return read_bank
+
+    def elaborate(self, platform):
+        m = Module()
+        n = self._config.n
+        control = self._delay(m, self.control, self._array_latency - 1, "delay")
+        last = None
+        columns = []
+        for c in range(n):
+            column = m.submodules[f"column{c}"] = _Column(self._config)
+            columns.append(column)
+            m.d.comb += [column.control.eq(control), column.sum.eq(self.sums[c])]
+            control = self._delay(m, control, 1, f"skew{c}")
+        last = self._delay(m, control, 2, "written")
+        read_bank = self._tokens(m, last)
+        selected = Signal()
+        with m.If(self.read.enable):
+            m.d.sync += selected.eq(read_bank)
+        for c, column in enumerate(columns):
+            m.d.comb += [
+                column.read_enable.eq(Mux(read_bank, self.read.enable << 1, self.read.enable)),
+                column.read_address.eq(self.read.address),
+                self.read.data[c].eq(Mux(selected, column.read_data[1], column.read_data[0])),
+            ]
+        return m
