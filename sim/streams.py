@@ -50,7 +50,7 @@ async def send(dut: Any, port: str, values: Sequence[int], generator: random.Ran
 
 async def receive(dut: Any, port: str, count: int, generator: random.Random,
                   gap: float = 0.0) -> list[int]:
-    """The next `count` unsigned payloads of output stream `port`, stalled with probability `gap`."""
+    """The next `count` unsigned payloads of stream `port`, stalled with probability `gap`."""
     stream = StreamPort(dut, port)
     values = []
     while len(values) < count:
