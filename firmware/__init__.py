@@ -1,0 +1,1 @@
+"""Host side: packing, tiling, compiled programs, transports, driver and command line."""

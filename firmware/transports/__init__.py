@@ -1,0 +1,1 @@
+"""Transports: a functional device, the Verilated core, and what else speaks `Transport`."""
