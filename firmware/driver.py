@@ -191,7 +191,7 @@ class Driver:
         return self.finish(timeout_cycles + 4 * self.read("watchdog"))
 
     def soft_reset(self) -> None:
-        """Abandon whatever runs and return once the device is idle; DeviceError if it stays busy."""
+        """Abandon whatever runs; return once the device is idle, DeviceError if it stays busy."""
         self.write("control", 1 << Control.SOFT_RESET)
         for _ in range(RESET_POLLS):
             status = self.read("status")

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from spec.fixed import NIBBLE, nibbles, weight_range
 
-Array = npt.NDArray[np.generic]
+Array = npt.NDArray[np.int64]
 
 
 def _words(channels: int, n: int) -> int:
@@ -133,7 +133,7 @@ def unpack_weights(
     count = out_words * words * kernel ** 2 * weight_nibbles
     tiles = _unpack_tiles(data, count, bits, n)
     tiles = tiles.reshape(out_words, words, kernel, kernel, weight_nibbles, n, n)
-    scale = 16 ** np.arange(weight_nibbles)
+    scale = 16 ** np.arange(weight_nibbles, dtype=np.int64)
     values = np.einsum("owyxkrc,k->ocwryx", tiles, scale)
     return torch.from_numpy(
         values.reshape(out_words * n, words * n, kernel, kernel).astype(np.int16))

@@ -1,4 +1,4 @@
-"""Compiled layers: descriptor, step table, memory images and addresses. One serves all timesteps."""
+"""Compiled layers: descriptor, step table, memory images, addresses. One serves all timesteps."""
 
 from dataclasses import dataclass
 
