@@ -1,0 +1,1 @@
+"""The Verilated runtime: one shared library per configuration, called in-process."""

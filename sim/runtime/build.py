@@ -1,0 +1,52 @@
+"""Builds the shared library of one Verilated core, cached by content hash."""
+
+from pathlib import Path
+
+from rtl.cache import build_once, content_hash, files_hash
+from rtl.generate import TOP, generate_cached
+from sim.verilator import WAIVERS, machine_key, run_tool, verilator_root, verilator_version
+from spec.config import Config
+
+HERE = Path(__file__).resolve().parent
+LIBRARY = "device.so"
+CXX_FLAGS = ("-std=c++20", "-fPIC", "-march=native", "-fno-semantic-interposition")
+OPTIMISATION = ("OPT_FAST=-O2", "OPT_SLOW=-O1", "OPT_GLOBAL=-O2")
+VERILATOR_FLAGS = (
+    "--cc", "-O3", "--x-assign", "fast", "--x-initial", "fast", "--noassert",
+    "--prefix", "Vcore", "--Mdir", ".", "--output-split", "8000")
+JOBS = 2
+
+
+def _make(verilog: str, top: str, directory: Path) -> None:
+    (directory / f"{top}.v").write_text(verilog, encoding="utf-8")
+    run_tool(["verilator", *VERILATOR_FLAGS, *WAIVERS, "-CFLAGS", " ".join(CXX_FLAGS),
+              "--top-module", top, f"{top}.v"], directory, f"verilator on {top}")
+    run_tool(["make", "-j", str(JOBS), "-f", "Vcore.mk", *OPTIMISATION, "libVcore", "libverilated"],
+             directory, f"compilation of {top}")
+    run_tool(["g++", "-O3", *CXX_FLAGS, "-shared", "-o", LIBRARY, "-I", ".", "-I", str(HERE),
+              "-I", str(verilator_root() / "include"),
+              "-I", str(verilator_root() / "include" / "vltstd"),
+              str(HERE / "harness.cpp"), "libVcore.a", "libverilated.a", "-pthread"],
+             directory, f"harness of {top}")
+    for file in directory.iterdir():
+        if file.name not in (LIBRARY, f"{top}.v"):
+            file.unlink()
+
+
+def build_verilog(verilog: str, top: str, cache: Path | None = None) -> Path:
+    """Path of the shared library for Verilog text whose module `top` has the core's ports.
+
+    Raises
+    ------
+    RuntimeError: a tool is missing or failed; the message ends with what it printed last.
+    """
+    sources = [*HERE.glob("*.cpp"), *HERE.glob("*.hpp")]
+    key = content_hash(verilog, top, files_hash(sources), verilator_version(), machine_key(),
+                       *VERILATOR_FLAGS, *CXX_FLAGS, *OPTIMISATION)
+    directory = build_once(f"runtime-{top}-{key}", lambda d: _make(verilog, top, d), cache)
+    return directory / LIBRARY
+
+
+def build(config: Config, cache: Path | None = None) -> Path:
+    """Path of the shared library for the core of `config`, built if it is not in the cache."""
+    return build_verilog(generate_cached(config, cache), TOP, cache)
