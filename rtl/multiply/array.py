@@ -20,7 +20,7 @@ class SystolicArray(wiring.Component):
     makes the shadow weight the active one as it travels with the data. Weight rows go into the
     shadow weights, the row ``weight_index`` at the cycle ``weight_enable`` is high, and travel right
     in step. Row r of the next tile may be presented r cycles after ``swap`` or later, and must be
-    presented before the next ``swap`` + r.
+    presented before the next ``swap`` + r. No register is reset: 2n idle cycles empty the array.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ class SystolicArray(wiring.Component):
     def _skew(self, m, source, cycles, name):
         """Delay `source` by `cycles` registers."""
         for i in range(cycles):
-            stage = Signal(source.shape(), name=f"{name}_{i}")
+            stage = Signal(source.shape(), name=f"{name}_{i}", reset_less=True)
             m.d.sync += stage.eq(source)
             source = stage
         return source
@@ -62,17 +62,18 @@ class SystolicArray(wiring.Component):
     def _travel(self, m, source, name):
         """One bit that moves right one cell per cycle: bit c is `source` c cycles ago."""
         n = self._config.n
-        cells = Signal(n - 1, name=name)
+        cells = Signal(n - 1, name=name, reset_less=True)
         m.d.sync += cells.eq(Cat(source, cells))
         return Cat(source, cells)
 
     def _cell(self, m, r, c, *, operand, above, write, swap, weight):
         """One multiply-accumulate cell; returns its (operand, partial sum) registers."""
         bits = self._config.operand_bits
-        shadow = Signal(signed(4), name=f"shadow_{r}_{c}")
-        active = Signal(signed(4), name=f"active_{r}_{c}")
-        total = Signal(signed(bits + 4 + r.bit_length()), name=f"sum_{r}_{c}")
-        passed = Signal(signed(bits), name=f"operand_{r}_{c}")
+        shadow = Signal(signed(4), name=f"shadow_{r}_{c}", reset_less=True)
+        active = Signal(signed(4), name=f"active_{r}_{c}", reset_less=True)
+        total = Signal(
+            signed(bits + 4 + r.bit_length()), name=f"sum_{r}_{c}", reset_less=True)
+        passed = Signal(signed(bits), name=f"operand_{r}_{c}", reset_less=True)
         with m.If(write):
             m.d.sync += shadow.eq(weight)
         with m.If(swap):

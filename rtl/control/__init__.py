@@ -1,0 +1,1 @@
+"""Control: descriptor fetch and checks, faults, drain, counters."""
