@@ -1,0 +1,110 @@
+"""AXI4-Lite register bank, generated from `spec.registers`."""
+
+from amaranth import *
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from rtl.interfaces import AxiLite
+from spec.registers import REGISTER_SPACE_BITS, REGISTERS, WATCHDOG_RESET, Register
+
+RESET = {"watchdog": WATCHDOG_RESET}
+OKAY, SLVERR = 0, 2
+
+
+def _members(register: Register) -> dict:
+    """Ports of one register, by access."""
+    name = register.name
+    if register.access == "ro":
+        return {name: In(32)}
+    if register.access == "w1c":
+        return {name: Out(32), f"{name}_set": In(32)}
+    return {name: Out(32, init=RESET.get(name, 0))}
+
+
+class RegisterBank(wiring.Component):
+    """The registers of `spec.registers.REGISTERS` behind AXI4-Lite.
+
+    One access at a time in each direction; address and data of a write may come in any order.
+    Write strobes are respected. An address without a register, or without a register that can
+    be accessed that way (a write to `ro`), is answered with SLVERR; a read of `wo` returns 0.
+
+    Latency: a write acts one cycle after its address and data are both there, `bvalid` with it;
+    a read samples one cycle after its address, `rvalid` with it.
+
+    Members
+    -------
+    axil: AXI4-Lite slave.
+    <name> of a `ro` register: value to read.
+    <name> of a `rw` register: what was written last.
+    <name> of a `wo` register: the written value for one cycle, else 0.
+    <name> of a `w1c` register: bits set by <name>_set, cleared by writing 1; setting wins.
+    """
+
+    def __init__(self):
+        members = {"axil": In(AxiLite(REGISTER_SPACE_BITS))}
+        for register in REGISTERS:
+            members |= _members(register)
+        super().__init__(members)
+
+    def elaborate(self, platform):
+        m = Module()
+        self._read(m)
+        write, address, value, mask = self._accept_write(m)
+        for register in REGISTERS:
+            selected = Signal(name=f"{register.name}_selected")
+            m.d.comb += selected.eq(write & (address == register.address >> 2))
+            self._apply(m, register, selected, value, mask)
+        return m
+
+    def _read(self, m):
+        """AR and R channels."""
+        axi = self.axil
+        m.d.comb += axi.arready.eq(~axi.rvalid)
+        with m.If(axi.rready):
+            m.d.sync += axi.rvalid.eq(0)
+        with m.If(axi.arvalid & axi.arready):
+            m.d.sync += [axi.rvalid.eq(1), axi.rdata.eq(0), axi.rresp.eq(SLVERR)]
+            with m.Switch(axi.araddr[2:]):
+                for register in REGISTERS:
+                    with m.Case(register.address >> 2):
+                        m.d.sync += axi.rresp.eq(OKAY)
+                        if register.access != "wo":
+                            m.d.sync += axi.rdata.eq(getattr(self, register.name))
+
+    def _accept_write(self, m):
+        """AW, W and B channels; returns "write now", word address, value and bit mask."""
+        axi = self.axil
+        have_address, have_data, write = Signal(), Signal(), Signal()
+        address, value, strobe = Signal(REGISTER_SPACE_BITS - 2), Signal(32), Signal(4)
+        m.d.comb += [
+            axi.awready.eq(~have_address),
+            axi.wready.eq(~have_data),
+            write.eq(have_address & have_data & ~axi.bvalid),
+        ]
+        with m.If(axi.bready):
+            m.d.sync += axi.bvalid.eq(0)
+        with m.If(write):
+            m.d.sync += [have_address.eq(0), have_data.eq(0), axi.bvalid.eq(1),
+                         axi.bresp.eq(SLVERR)]
+            with m.Switch(address):
+                for register in REGISTERS:
+                    if register.access != "ro":
+                        with m.Case(register.address >> 2):
+                            m.d.sync += axi.bresp.eq(OKAY)
+        with m.If(axi.awvalid & axi.awready):
+            m.d.sync += [have_address.eq(1), address.eq(axi.awaddr[2:])]
+        with m.If(axi.wvalid & axi.wready):
+            m.d.sync += [have_data.eq(1), value.eq(axi.wdata), strobe.eq(axi.wstrb)]
+        return write, address, value, Cat(bit.replicate(8) for bit in strobe)
+
+    def _apply(self, m, register, selected, value, mask):
+        """Effect of a write on one register."""
+        target = getattr(self, register.name)
+        if register.access == "rw":
+            with m.If(selected):
+                m.d.sync += target.eq((target & ~mask) | (value & mask))
+        elif register.access == "wo":
+            m.d.comb += target.eq(Mux(selected, value & mask, 0))
+        elif register.access == "w1c":
+            clear = Mux(selected, value & mask, 0)
+            m.d.sync += target.eq((target & ~clear) | getattr(self, f"{register.name}_set"))
