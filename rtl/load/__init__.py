@@ -1,0 +1,1 @@
+"""Load unit: carriers from memory to operands in the buffer."""
