@@ -142,14 +142,18 @@ class Driver:
         """A fresh allocator over all of the device memory."""
         return Allocator(self.transport.memory_bytes, self.config.word_bytes)
 
-    def prepare(
-        self, layer: Layer, parameters: Parameters, allocator: Allocator | None = None,
-    ) -> Prepared:
-        """Compile `layer` and upload its program; an `allocator` places several side by side."""
-        program = compile_layer(layer, parameters, self.config, allocator or self.allocator())
+    def upload(self, program: Program, parameters: Parameters) -> Prepared:
+        """Write a compiled program to device memory."""
         for address, image in program.pieces:
             self.transport.write_memory(address, image)
         return Prepared(self, program, parameters)
+
+    def prepare(
+        self, layer: Layer, parameters: Parameters, allocator: Allocator | None = None,
+    ) -> Prepared:
+        """Compile and upload `layer`; an `allocator` places several layers side by side."""
+        program = compile_layer(layer, parameters, self.config, allocator or self.allocator())
+        return self.upload(program, parameters)
 
     def run_layer(
         self, layer: Layer, parameters: Parameters, sources: Sequence[Carrier], timestep: int,
