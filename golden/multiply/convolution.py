@@ -1,5 +1,7 @@
 """Exact integer convolution on floating-point matrix multipliers."""
 
+from operator import attrgetter
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -11,10 +13,13 @@ from spec.fixed import operand_magnitude
 # Every integer of at most this magnitude, hence every partial sum under it, is representable.
 EXACT_BOUND = {torch.float32: 1 << 24, torch.float64: 1 << 53}
 
+_PRECISIONS = attrgetter("fp32_precision", "mkldnn.fp32_precision",
+                         "mkldnn.matmul.fp32_precision", "cuda.matmul.fp32_precision")
+
 
 def _float32_is_full() -> bool:
     """Whether this process keeps float32 products whole (no TF32, no bfloat16)."""
-    return torch.get_float32_matmul_precision() == "highest"
+    return all(setting in ("none", "ieee") for setting in _PRECISIONS(torch.backends))
 
 
 def exact_dtype(bound: int) -> torch.dtype:

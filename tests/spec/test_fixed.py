@@ -1,0 +1,44 @@
+import pytest
+
+from spec.fixed import (
+    BITS,
+    CARRIER,
+    MAX_ORDER,
+    operand_magnitude,
+    required_operand_bits,
+    symmetric_max,
+    weight_range,
+)
+
+
+@pytest.mark.parametrize(("bits", "largest", "weights"), [
+    (2, 1, (-2, 1)), (3, 3, (-4, 3)), (4, 7, (-8, 7)), (8, 119, (-136, 119))])
+def test_ranges(bits, largest, weights):
+    assert symmetric_max(bits) == largest
+    assert weight_range(bits) == weights
+
+
+@pytest.mark.parametrize("bits", [0, 1, 5, 6, 7, 16])
+def test_other_widths_are_refused(bits):
+    for function in (symmetric_max, weight_range):
+        with pytest.raises(ValueError, match=rf"wanted one of \(2, 3, 4, 8\) bits, got {bits}"):
+            function(bits)
+
+
+def test_a_signed_format():
+    assert (CARRIER.low, CARRIER.high) == (-32768, 32767)
+    assert -32768 in CARRIER and 32768 not in CARRIER
+
+
+@pytest.mark.parametrize("bits", BITS)
+@pytest.mark.parametrize("order", range(MAX_ORDER + 1))
+def test_every_operand_fits_ten_bits(bits, order):
+    assert required_operand_bits(bits, order) <= 10
+    if bits <= 4:
+        assert operand_magnitude(bits, order) < 1 << (required_operand_bits(bits, order) - 1)
+
+
+def test_the_numbers_of_the_contract():
+    assert operand_magnitude(4, 5) == 224
+    assert required_operand_bits(4, 5) == 9
+    assert required_operand_bits(4, 6) == required_operand_bits(8, 6) == 10
