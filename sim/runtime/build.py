@@ -9,6 +9,7 @@ from spec.config import Config
 
 HERE = Path(__file__).resolve().parent
 LIBRARY = "device.so"
+SUPPORT = "libsupport.a"
 CXX_FLAGS = ("-std=c++20", "-fPIC", "-march=native", "-fno-semantic-interposition")
 OPTIMISATION = ("OPT_FAST=-O2", "OPT_SLOW=-O1", "OPT_GLOBAL=-O2")
 VERILATOR_FLAGS = (
@@ -17,16 +18,33 @@ VERILATOR_FLAGS = (
 JOBS = 2
 
 
-def _make(verilog: str, top: str, directory: Path) -> None:
+def _make_support(directory: Path) -> None:
+    include = verilator_root() / "include"
+    objects = []
+    for name in ("verilated", "verilated_threads"):
+        objects.append(f"{name}.o")
+        run_tool(["g++", "-O2", *CXX_FLAGS, "-DVM_TRACE=0", "-DVM_COVERAGE=0", "-I", str(include),
+                  "-I", str(include / "vltstd"), "-c", "-o", objects[-1],
+                  str(include / f"{name}.cpp")], directory, f"compilation of {name}")
+    run_tool(["ar", "rcs", SUPPORT, *objects], directory, "archive of Verilator's support")
+
+
+def _support(cache: Path | None) -> Path:
+    """Verilator's own run-time library, the same for every core."""
+    key = content_hash(verilator_version(), machine_key(), *CXX_FLAGS)
+    return build_once(f"support-{key}", _make_support, cache) / SUPPORT
+
+
+def _make(verilog: str, top: str, cache: Path | None, directory: Path) -> None:
     (directory / f"{top}.v").write_text(verilog, encoding="utf-8")
     run_tool(["verilator", *VERILATOR_FLAGS, *WAIVERS, "-CFLAGS", " ".join(CXX_FLAGS),
               "--top-module", top, f"{top}.v"], directory, f"verilator on {top}")
-    run_tool(["make", "-j", str(JOBS), "-f", "Vcore.mk", *OPTIMISATION, "libVcore", "libverilated"],
+    run_tool(["make", "-j", str(JOBS), "-f", "Vcore.mk", *OPTIMISATION, "libVcore.a"],
              directory, f"compilation of {top}")
     run_tool(["g++", "-O3", *CXX_FLAGS, "-shared", "-o", LIBRARY, "-I", ".", "-I", str(HERE),
               "-I", str(verilator_root() / "include"),
               "-I", str(verilator_root() / "include" / "vltstd"),
-              str(HERE / "harness.cpp"), "libVcore.a", "libverilated.a", "-pthread"],
+              str(HERE / "harness.cpp"), "libVcore.a", str(_support(cache)), "-pthread"],
              directory, f"harness of {top}")
     for file in directory.iterdir():
         if file.name not in (LIBRARY, f"{top}.v"):
@@ -43,7 +61,8 @@ def build_verilog(verilog: str, top: str, cache: Path | None = None) -> Path:
     sources = [*HERE.glob("*.cpp"), *HERE.glob("*.hpp")]
     key = content_hash(verilog, top, files_hash(sources), verilator_version(), machine_key(),
                        *VERILATOR_FLAGS, *CXX_FLAGS, *OPTIMISATION)
-    directory = build_once(f"runtime-{top}-{key}", lambda d: _make(verilog, top, d), cache)
+    directory = build_once(f"runtime-{top}-{key}", lambda d: _make(verilog, top, cache, d),
+                           cache)
     return directory / LIBRARY
 
 

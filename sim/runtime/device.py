@@ -122,10 +122,11 @@ class Device:
     bus_bytes: bytes of one AXI beat.
     """
 
+    _handle: Any = None
+
     def __init__(self, library: Path, memory_bytes: int, model: MemoryModel | None = None):
         if memory_bytes < 1:
             raise ValueError(f"memory_bytes: wanted 1 or more, got {memory_bytes}")
-        self._handle: Any = None
         self._library = _load_library(library)
         self._handle = self._library.hqdm_create(memory_bytes)
         self.bus_bytes: int = self._library.hqdm_bus_bytes()

@@ -49,6 +49,8 @@ struct Device {
     }
     ~Device() { top->final(); }
 
+    bool interrupt() const { return top->__SYM__interrupt; }    // Verilator's name for it
+
     void edge() {
         top->aclk = 1;
         top->eval();
@@ -133,11 +135,11 @@ uint8_t* hqdm_memory(Device* d) { return d->memory.bytes.data(); }
 unsigned hqdm_bus_bytes() { return BUS_BYTES; }
 void hqdm_reset(Device* d, unsigned cycles) { d->reset(cycles); }
 uint64_t hqdm_cycle(Device* d) { return d->memory.cycle; }
-int hqdm_interrupt(Device* d) { return d->top->interrupt; }
+int hqdm_interrupt(Device* d) { return d->interrupt(); }
 
 uint64_t hqdm_run(Device* d, uint64_t cycles, int until_interrupt) {
     const uint64_t begin = d->memory.cycle, end = begin + cycles;
-    while (d->memory.cycle < end && !(until_interrupt && d->top->interrupt)) d->tick();
+    while (d->memory.cycle < end && !(until_interrupt && d->interrupt())) d->tick();
     return d->memory.cycle - begin;
 }
 int hqdm_write(Device* d, unsigned address, uint32_t value, unsigned limit) {

@@ -118,6 +118,7 @@ public:
 
 class ReadPort : public Half {
     std::deque<Burst> bursts;
+    bool taken = false;     // a beat in this cycle
 
 public:
     ReadPins pins;
@@ -126,7 +127,7 @@ public:
     size_t pending() const { return bursts.size(); }
     void reset() {
         bursts.clear();
-        waiting = false;
+        waiting = taken = false;
         pins.ar.ready.level(false), pins.valid.level(false);
     }
     void check_reset() {
@@ -136,13 +137,14 @@ public:
         if (pins.valid.high() && pins.ready.high()) {
             statistics.beats++;
             if (pins.last.high()) bursts.pop_front();
-            pins.valid.level(false);
+            taken = true;
         }
         if (sample_address(pins.ar))
             bursts.push_back({last[0], due(), unsigned(last[1]) + 1, 0, OKAY});
     }
     void drive() {
         pins.ar.ready.level(room(bursts.size()) && !stalled(AR));
+        if (taken) pins.valid.level(taken = false);
         if (pins.valid.high() || bursts.empty()) return;
         Burst& burst = bursts.front();
         if (burst.due > memory.cycle + 1 || stalled(R) || !memory.bandwidth.take(bytes)) return;
@@ -165,7 +167,7 @@ class WritePort : public Half {
     std::deque<Burst> bursts, answers;
     std::deque<Beat> beats;     // not yet matched with an address
     Beat held;
-    bool held_waiting = false;
+    bool held_waiting = false, taken = false, answered = false;
 
     void sample_data() {
         if (!pins.wvalid.high()) {
@@ -181,7 +183,7 @@ class WritePort : public Half {
         held = now;
         held_waiting = !pins.wready.high();
         if (held_waiting) return;
-        pins.wready.level(false);
+        taken = true;
         statistics.beats++;
         beats.push_back(now);
         if (beats.size() > MAX_EARLY_BEATS) violation("write data without an address");
@@ -213,7 +215,7 @@ public:
     size_t pending() const { return bursts.size() + answers.size() + beats.size(); }
     void reset() {
         bursts.clear(), answers.clear(), beats.clear();
-        waiting = held_waiting = false;
+        waiting = held_waiting = taken = answered = false;
         pins.aw.ready.level(false), pins.wready.level(false), pins.bvalid.level(false);
     }
     void check_reset() {
@@ -223,7 +225,7 @@ public:
     void sample() {
         if (pins.bvalid.high() && pins.bready.high()) {
             answers.pop_front();
-            pins.bvalid.level(false);
+            answered = true;
         }
         if (sample_address(pins.aw))
             bursts.push_back({last[0], 0, unsigned(last[1]) + 1, 0, OKAY});
@@ -233,8 +235,10 @@ public:
     // A beat is paid for when wready rises, and wready stays until the beat comes.
     void drive() {
         pins.aw.ready.level(room(bursts.size() + answers.size()) && !stalled(AW));
+        if (taken) pins.wready.level(taken = false);
         if (!pins.wready.high())
             pins.wready.level(!stalled(W) && memory.bandwidth.take(bytes));
+        if (answered) pins.bvalid.level(answered = false);
         if (pins.bvalid.high() || answers.empty()) return;
         if (answers.front().due > memory.cycle + 1 || stalled(B)) return;
         pins.id.set(0), pins.resp.set(answers.front().response);
