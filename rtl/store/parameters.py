@@ -1,0 +1,93 @@
+"""M and bias of an output word, double-buffered: one set is used while the next is fetched."""
+
+from amaranth import *
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from rtl.store.requantise import CARRIER, lanes_of
+from spec.config import Config
+from spec.fixed import MULTIPLIER_BITS
+
+GROUPS = 4          # lane groups of a word, one per cycle
+READ_LATENCY = 2    # cycles from an address to its lane group, here and in `second`
+
+
+def group_address() -> data.StructLayout:
+    """A quarter of one of two sets; `group[1]` is the beat, `group[0]` the half of it."""
+    return data.StructLayout({"group": 2, "set": 1})
+
+
+def read_group(m, port, group, layout, name):
+    """The quarter `group` of the word whose beats `port` reads; READ_LATENCY cycles later.
+
+    `port` is a synchronous memory port whose lowest address bit is group[1].
+    """
+    upper, chosen = Signal(name=f"{name}_upper"), Signal(layout, name=f"{name}_group")
+    half = len(port.data) // 2
+    m.d.sync += [
+        upper.eq(group[0]),
+        chosen.eq(Mux(upper, port.data[half:], port.data[:half])),
+    ]
+    return chosen
+
+
+class ParameterSets(wiring.Component):
+    """Two sets of the n multipliers and n biases of an output word.
+
+    A set is written from four beats (M low, M high, bias low, bias high) as soon as it is free.
+    Multipliers and biases are read `store_lanes` at a time, READ_LATENCY cycles after their
+    address. Throughput: one beat and one group of each per cycle.
+
+    Members
+    -------
+    beat: beats of the sets in order; not ready while both sets are in use.
+    available: the set `number` is complete. claim: go on to the other set.
+    release: the older of the sets claimed has been read for the last time.
+    multiplier_at, multipliers: group wanted, and READ_LATENCY cycles later its values.
+    bias_at, bias: the same for the biases.
+    """
+
+    def __init__(self, config: Config):
+        self._config = config
+        super().__init__({
+            "beat": In(stream.Signature(config.bus_bits)),
+            "available": Out(1), "number": Out(1), "claim": In(1), "release": In(1),
+            "multiplier_at": In(group_address()),
+            "multipliers": Out(lanes_of(MULTIPLIER_BITS, config.store_lanes)),
+            "bias_at": In(group_address()),
+            "bias": Out(lanes_of(CARRIER, config.store_lanes)),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        index = Signal(3)                   # beat 0..3 of set 0 or 1
+        taken, filled, free = Signal(), Signal(range(3)), Signal(range(3), init=2)
+        complete = Signal()
+        m.d.comb += [
+            self.beat.ready.eq((index[:2] != 0) | (free != 0)),
+            taken.eq(self.beat.valid & self.beat.ready),
+            complete.eq(taken & (index[:2] == 3)),
+            self.available.eq(filled != 0),
+        ]
+        m.d.sync += [
+            index.eq(index + taken),
+            filled.eq(filled + complete - self.claim),
+            free.eq(free + self.release - (taken & (index[:2] == 0))),
+            self.number.eq(self.number ^ self.claim),
+        ]
+        lanes = self._config.store_lanes
+        for name, kind, shape in (("multiplier", 0, MULTIPLIER_BITS), ("bias", 1, CARRIER)):
+            memory = Memory(shape=self._config.bus_bits, depth=4, init=[])
+            m.submodules[name] = memory
+            write, read = memory.write_port(), memory.read_port()
+            at = getattr(self, f"{name}_at")
+            m.d.comb += [
+                write.en.eq(taken & (index[1] == kind)),
+                write.addr.eq(Cat(index[0], index[2])),
+                write.data.eq(self.beat.payload),
+                read.addr.eq(Cat(at.group[1], at.set)),
+            ]
+            output = self.multipliers if kind == 0 else self.bias
+            m.d.comb += output.eq(read_group(m, read, at.group, lanes_of(shape, lanes), name))
+        return m

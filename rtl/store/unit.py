@@ -1,0 +1,178 @@
+"""Store unit: partial sums of one layer to carriers in memory."""
+
+from itertools import pairwise
+
+from amaranth import *
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.fifo import SyncFIFOBuffered
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from rtl.interfaces import DESCRIPTOR_LAYOUT, STEP_LAYOUT, AccumulatorRead, ReadPort, write_word
+from rtl.store.parameters import GROUPS, READ_LATENCY, ParameterSets
+from rtl.store.requantise import Requantise
+from rtl.store.requests import StoreReads
+from rtl.store.second import SecondOperand
+from rtl.store.walk import TileWalk
+from spec.config import Config
+
+OUTPUT_WORDS = 8    # words between issue and writer; the pipeline holds four of them
+
+# What travels with a lane group: which quarter of which word, with which parameter set;
+# `last` marks the last group of the output word in the spatial tile.
+TAG = data.StructLayout({"valid": 1, "group": 2, "set": 1, "last": 1})
+
+
+class StoreUnit(wiring.Component):
+    """Requantises the accumulator banks of a layer, adds bias and second operand, writes words.
+
+    For each spatial tile and output word (= accumulator bank), for each pixel: the stages of
+    `rtl.store.requantise.STAGES` on `store_lanes` channels per cycle, four cycles per word.
+
+    Throughput: one word in four cycles, one more cycle per bank; parameters are fetched one
+    output word ahead, the second operand as far ahead as the reader allows. A group is issued
+    only when everything it will need is there and its word has room in the output queue, so the
+    pipeline itself never stops. Latency: `latency` cycles from issue to the output queue.
+
+    Parameters
+    ----------
+    config: array size, widths.
+
+    Members
+    -------
+    layer, step: descriptor and step table entry, static while the layer runs.
+    start: pulse, begins a layer.
+    accumulator: bank reads; `data` must hold until the next `enable`.
+    read: memory reads (M, bias, second operand).
+    word: to the writer.
+    done: all words of the layer have been handed to the writer; cleared by `start`.
+    waiting_memory: a bank or a word is ready, but the memory is not.
+    """
+
+    latency = READ_LATENCY + Requantise.latency
+
+    def __init__(self, config: Config):
+        self._config = config
+        super().__init__({
+            "layer": In(DESCRIPTOR_LAYOUT), "step": In(STEP_LAYOUT), "start": In(1),
+            "accumulator": Out(AccumulatorRead(config)),
+            "read": Out(ReadPort(config)),
+            "word": Out(stream.Signature(write_word(config))),
+            "done": Out(1), "waiting_memory": Out(1),
+        })
+
+    @property
+    def config(self) -> Config:
+        return self._config
+
+    def elaborate(self, platform):
+        m = Module()
+        config = self._config
+        m.submodules.sets = sets = ParameterSets(config)
+        m.submodules.second = second = SecondOperand(config)
+        m.submodules.requantise = requantise = Requantise(config.store_lanes)
+        self._fetch(m, sets, second)
+        room = Signal(range(OUTPUT_WORDS + 1), init=OUTPUT_WORDS)
+        tags = [Signal(TAG, name=f"tag{k}") for k in range(self.latency + 1)]
+        m.d.sync += [later.eq(earlier) for earlier, later in pairwise(tags)]
+        claimed = self._issue(m, tags, sets, second, room)
+        self._arithmetic(m, tags, sets, second, requantise)
+        sent = self._output(m, tags[-1], requantise.o)
+        m.d.sync += room.eq(room + sent - claimed)
+        return m
+
+    def _fetch(self, m, sets, second):
+        """Memory reads, sorted to their buffers."""
+        m.submodules.reads = reads = StoreReads(self._config)
+        m.d.comb += [
+            reads.layer.eq(self.layer),
+            reads.bias.eq(self.step.bias),
+            reads.start.eq(self.start),
+        ]
+        connect(m, reads.read, flipped(self.read))
+        connect(m, reads.parameters, sets.beat)
+        connect(m, reads.second, second.beat)
+
+    def _issue(self, m, tags, sets, second, room):
+        """Four groups per pixel once all it needs is there; returns "a pixel was begun"."""
+        accumulator = self.accumulator
+        m.submodules.walk = walk = TileWalk(self._config)
+        group, first, go = Signal(range(GROUPS)), Signal(), Signal()
+        bank, supplied = Signal(), Signal()
+        m.d.comb += [
+            walk.layer.eq(self.layer),
+            walk.start.eq(self.start),
+            first.eq(group == 0),
+            bank.eq(walk.active & accumulator.ready & ~accumulator.release),
+            supplied.eq(sets.available & (room != 0)
+                        & (second.available | (self.layer.residual == 0))),
+            go.eq(~first | (bank & supplied)),
+            tags[0].valid.eq(go),
+            tags[0].group.eq(group),
+            tags[0].set.eq(sets.number),
+            tags[0].last.eq(go & walk.last_pixel & (group == GROUPS - 1)),
+            walk.step.eq(group == GROUPS - 1),
+            sets.claim.eq(tags[0].last),
+            second.claim.eq(first & go & (self.layer.residual != 0)),
+            accumulator.enable.eq(first & go),
+            accumulator.address.eq(walk.pixel),
+            accumulator.release.eq(tags[1].last),
+            self.waiting_memory.eq((first & bank & ~supplied)
+                                   | (~walk.active & self.word.valid & ~self.word.ready)),
+        ]
+        m.d.sync += group.eq(group + go)
+        return accumulator.enable
+
+    def _arithmetic(self, m, tags, sets, second, requantise):
+        """Operands to the stages, each at its time."""
+        lanes = self._config.store_lanes
+        sums = Signal(requantise.sums.shape())
+        bias, other = tags[requantise.bias_at], tags[requantise.second_at]
+        with m.Switch(tags[1].group):
+            for k in range(GROUPS):
+                with m.Case(k):
+                    m.d.sync += sums.eq(Cat(
+                        self.accumulator.data[k * lanes + i] for i in range(lanes)))
+        m.d.comb += [
+            sets.multiplier_at.eq(Cat(tags[0].group, tags[0].set)),
+            sets.bias_at.eq(Cat(bias.group, bias.set)),
+            sets.release.eq(bias.last),
+            second.read.eq(other.valid & (self.layer.residual != 0)),
+            second.group.eq(other.group),
+            requantise.sums.eq(sums),
+            requantise.multipliers.eq(sets.multipliers),
+            requantise.bias.eq(sets.bias),
+            requantise.second.eq(second.o),
+            requantise.channel_shift.eq(self.layer.channel_shift),
+            requantise.step_multiplier.eq(self.step.step_multiplier),
+            requantise.step_shift.eq(self.step.step_shift),
+            requantise.residual_shift.eq(self.step.residual_shift),
+            requantise.residual.eq(self.layer.residual),
+        ]
+
+    def _output(self, m, tag, group):
+        """Groups to words, words to the writer; returns "a word was handed over"."""
+        word, bits = self.word, len(Value.cast(group))
+        m.submodules.walk_out = walk = TileWalk(self._config)
+        fifo = SyncFIFOBuffered(width=GROUPS * bits, depth=OUTPUT_WORDS + 1)
+        m.submodules.output = fifo
+        earlier = Signal((GROUPS - 1) * bits)
+        for k in range(GROUPS - 1):
+            with m.If(tag.valid & (tag.group == k)):
+                m.d.sync += earlier[k * bits:(k + 1) * bits].eq(group)
+        sent, end = Signal(), Signal()
+        m.d.comb += [
+            walk.layer.eq(self.layer),
+            walk.base.eq(self.layer.output),
+            walk.start.eq(self.start),
+            walk.step.eq(sent),
+            fifo.w_en.eq(tag.valid & (tag.group == GROUPS - 1)),
+            fifo.w_data.eq(Cat(earlier, group)),
+            fifo.r_en.eq(sent),
+            word.valid.eq(fifo.r_rdy),
+            word.payload.data.eq(fifo.r_data),
+            word.payload.address.eq(walk.address),
+            sent.eq(word.valid & word.ready),
+            end.eq(sent & walk.last_pixel & walk.last_word & walk.last_tile),
+        ]
+        m.d.sync += self.done.eq((self.done | end) & ~self.start)
+        return sent
