@@ -66,8 +66,9 @@ class WeightRequests(wiring.Component):
 class WeightUnpack(wiring.Component):
     """Bus beats to rows of n weights: a gearbox of 8n bits in and n * bits out.
 
-    One row per cycle while beats come; the bits that pad a tile to whole beats are dropped. At most
-    two weights per column are left over when a beat is taken, so three insert positions do.
+    One row per cycle while beats come; the bits that pad a tile to whole beats are dropped. A beat
+    is taken when less than a row is left, so never the next tile's before the last row has gone,
+    and with 3 bits at most two weights per column are left: three insert positions do.
 
     Members
     -------
@@ -109,7 +110,7 @@ class WeightUnpack(wiring.Component):
                     for bits in (2, 3, 4):
                         with m.Case(bits):
                             m.d.comb += rest.eq(store >> bits * n)
-        m.d.comb += self.i.ready.eq(left <= 2)
+        m.d.comb += self.i.ready.eq(left < self.bits)
         m.d.sync += [count.eq(left), store.eq(rest)]
         with m.If(self.i.valid & self.i.ready):
             m.d.sync += count.eq(left + 8)
