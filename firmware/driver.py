@@ -14,6 +14,7 @@ from spec.layer import Layer
 from spec.registers import ADDRESS, COUNTERS, IDENTITY, Control, Fault, Status
 
 RESET_POLLS = 100_000   # status reads until a soft reset is given up
+_OCCUPIED = 1 << Status.BUSY | 1 << Status.DRAINING
 SLOWEST = 200           # a layer may take this many times its estimate before wait gives up
 
 
@@ -85,20 +86,24 @@ class Prepared:
         DeviceFault: the device ended the layer.  TimeoutError: it did not end at all.
         """
         self._check(sources, timestep, second)
-        program, transport = self.program, self.driver.transport
-        n = program.config.n
-        for address, source in zip(program.sources, sources, strict=True):
-            transport.write_memory(address, pack_activation(source.values, n))
-        if second is not None:
-            transport.write_memory(program.second, pack_activation(second.values, n))
+        self.write_operands(sources, second)
+        program, layer = self.program, self.program.layer
         counters = self.driver.execute(
             program.descriptor_address, timestep, SLOWEST * program.plan.cycles)
-        layer = program.layer
-        image = transport.read_memory(program.output, program.output_bytes)
-        values = unpack_activation(
-            image, layer.multiply.out_channels, layer.out_height, layer.out_width, n)
+        image = self.driver.transport.read_memory(program.output, program.output_bytes)
+        values = unpack_activation(image, layer.multiply.out_channels, layer.out_height,
+                                   layer.out_width, program.config.n)
         exponent = int(self.parameters.output_exponent[timestep])
         return LayerResult(Carrier(values, exponent), counters)
+
+    def write_operands(self, sources: Sequence[Carrier], second: Carrier | None = None) -> None:
+        """Write the (checked) operands of a run to device memory."""
+        program, transport = self.program, self.driver.transport
+        for address, source in zip(program.sources, sources, strict=True):
+            transport.write_memory(address, pack_activation(source.values, program.config.n))
+        if second is not None:
+            transport.write_memory(
+                program.second, pack_activation(second.values, program.config.n))
 
 
 class Driver:
@@ -163,7 +168,15 @@ class Driver:
         return self.prepare(layer, parameters).run(sources, timestep, second)
 
     def start(self, descriptor_address: int, timestep: int) -> None:
-        """Start the layer at `descriptor_address` and return at once."""
+        """Start the layer at `descriptor_address` and return at once.
+
+        Raises
+        ------
+        DeviceError: the device still runs, or drains after a fault: `soft_reset` it first.
+        """
+        status = self.read("status")
+        if status & _OCCUPIED:
+            raise DeviceError(f"start: wanted an idle device, got status {status:#x}")
         self.write("irq_status", 1)
         self.write("descriptor_low", descriptor_address & 0xFFFFFFFF)
         self.write("descriptor_high", descriptor_address >> 32)
@@ -199,7 +212,7 @@ class Driver:
         self.write("control", 1 << Control.SOFT_RESET)
         for _ in range(RESET_POLLS):
             status = self.read("status")
-            if not status & (1 << Status.BUSY | 1 << Status.DRAINING):
+            if not status & _OCCUPIED:
                 self.write("irq_status", 1)
                 return
         raise DeviceError(f"soft reset: wanted an idle device, got status {status:#x}")

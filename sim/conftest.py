@@ -1,0 +1,13 @@
+"""Options of the simulations: how many random layers the sweep takes per configuration."""
+
+import pytest
+
+RANDOM_LAYERS = 8       # per configuration in every run
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("hqdm")
+    group.addoption("--random-layers", type=int, default=RANDOM_LAYERS, metavar="N",
+                    help=f"random layers per configuration (default {RANDOM_LAYERS})")
+    group.addoption("--random-seed", type=int, default=0, metavar="S",
+                    help="first seed of the random layers (default 0)")
