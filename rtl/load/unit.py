@@ -1,0 +1,144 @@
+"""The load unit: memory to rotated, quantised, rotated-back operands in the operand buffer."""
+
+from amaranth import *
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out, connect
+
+from rtl.interfaces import DESCRIPTOR_LAYOUT, STEP_LAYOUT, OperandWrite, ReadPort
+from rtl.load.beat import Beat
+from rtl.load.hadamard import Hadamard
+from rtl.load.hadamard import latency as hadamard_latency
+from rtl.load.quantise import Quantiser
+from rtl.load.requests import LoadRequests
+from rtl.load.sequence import ChunkSequence
+from rtl.load.walk import BeatWalk
+from rtl.load.writer import OperandWriter
+from spec.config import Config
+from spec.fixed import CARRIER_BITS, NIBBLE
+
+
+def latency(config: Config, axis: int, order: int) -> int:
+    """Advances from a beat of carriers to its operands: two rotations and the quantiser."""
+    return 2 * hadamard_latency(config.lanes, axis, order) + Quantiser.latency
+
+
+class LoadUnit(wiring.Component):
+    """Fills the operand buffer, chunk by chunk: u = clamp(rhe(x * H * m, s), Q) * H.
+
+    Three counters walk the same loops: `LoadRequests` runs ahead, the data side tags the beats
+    as they arrive, `OperandWriter` follows `latency` advances later. In between is a pipeline
+    with one clock enable, `advance`. It moves with every beat of memory, and without one only
+    between chunks, where it flushes (or begins the next chunk, if its data are there).
+
+    One beat per cycle while memory delivers and a half of the buffer is free. Back-pressure: the
+    pipeline stops at the first operand of a chunk until `bank_free`.
+
+    Parameters
+    ----------
+    config: configuration of the core.
+
+    Members
+    -------
+    layer, step: static while the layer runs. start: one cycle, begins the layer.
+    read: memory. write: operand buffer.
+    bank_free: the next half of the buffer may be written, level, valid the cycle after
+        `bank_done`. bank_done: one cycle, the half is complete; the unit goes on to the other.
+    done: every chunk of the layer is in the buffer, until `start`.
+    overflow: a word beyond the buffer was to be written, until `start`.
+    waiting_memory: a beat is wanted and memory has none.
+    """
+
+    def __init__(self, config: Config):
+        self._config = config
+        super().__init__({
+            "layer": In(DESCRIPTOR_LAYOUT), "step": In(STEP_LAYOUT), "start": In(1),
+            "read": Out(ReadPort(config)), "write": Out(OperandWrite(config)),
+            "bank_free": In(1), "bank_done": Out(1), "done": Out(1), "overflow": Out(1),
+            "waiting_memory": Out(1),
+        })
+
+    @property
+    def config(self) -> Config:
+        return self._config
+
+    def elaborate(self, platform):
+        m = Module()
+        layer = self.layer
+        m.submodules.requests = requests = LoadRequests(self._config)
+        m.submodules.sequence = sequence = ChunkSequence()
+        m.submodules.walk = walk = BeatWalk()
+        m.submodules.writer = writer = OperandWriter(self._config)
+        connect(m, requests.request, wiring.flipped(self.read.request))
+        connect(m, writer.write, wiring.flipped(self.write))
+        for part in (requests, sequence, writer):
+            m.d.comb += [part.layer.eq(layer), part.start.eq(self.start)]
+
+        advance, stopped = Signal(), Signal()
+        beats = Beat(self._config.lanes, CARRIER_BITS).create()
+        operands = self._pipeline(m, beats, advance)
+        m.d.comb += stopped.eq(operands.valid & ~writer.ready)
+        self._take_beats(m, walk, beats, stopped)
+        self._move(m, walk, writer, advance, stopped)
+        offered = self._hand_over(m, sequence, walk, writer)
+        connect(m, operands, writer.i)
+        m.d.comb += [
+            walk.layer.eq(layer), writer.offer.eq(offered), writer.i_chunk.eq(walk.chunk),
+            writer.advance.eq(advance), writer.bank_free.eq(self.bank_free),
+            self.bank_done.eq(writer.bank_done), self.done.eq(writer.done),
+            self.overflow.eq(writer.overflow),
+        ]
+        return m
+
+    def _pipeline(self, m, beats, advance):
+        """The ordered stages between memory and buffer; returns the last one's output.
+
+        Row affine, channel affine and table come before the first rotation: each takes and gives
+        a `Beat` of carriers.
+        """
+        config, layer, step = self._config, self.layer, self.step
+        rotate = Hadamard(config.lanes, CARRIER_BITS, config.rotation_bits)
+        quantise = Quantiser(config.lanes, config.rotation_bits)
+        rotate_back = Hadamard(config.lanes, NIBBLE, config.operand_bits)
+        stages = {"rotate": rotate, "quantise": quantise, "rotate_back": rotate_back}
+        for name, stage in stages.items():
+            m.submodules[name] = stage
+            connect(m, beats, stage.i)
+            m.d.comb += stage.advance.eq(advance)
+            beats = stage.o
+        for hadamard in (rotate, rotate_back):
+            m.d.comb += [hadamard.axis.eq(layer.axis), hadamard.order.eq(layer.order)]
+        m.d.comb += [
+            quantise.multiplier.eq(step.load_multiplier), quantise.shift.eq(step.load_shift),
+            quantise.limit.eq(layer.act_max),
+        ]
+        return beats
+
+    def _take_beats(self, m, walk, beats, stopped):
+        """Beats of memory into the pipeline, with the nibble of their pass."""
+        read = self.read.beat
+        m.d.comb += [
+            read.ready.eq(walk.busy & ~stopped),
+            beats.valid.eq(walk.busy & read.valid), beats.nibble.eq(walk.nibble),
+            walk.step.eq(read.ready & read.valid),
+            self.waiting_memory.eq(read.ready & ~read.valid),
+        ]
+        for lane, port in enumerate(beats.data):
+            m.d.comb += port.eq(read.payload[CARRIER_BITS * lane:CARRIER_BITS * (lane + 1)])
+
+    def _move(self, m, walk, writer, advance, stopped):
+        """The clock enable: a beat goes in, or between chunks the pipeline is flushed."""
+        inside = Signal()       # the current chunk has begun and is not complete
+        with m.If(walk.step):
+            m.d.sync += inside.eq(~(walk.chunk_end & walk.upper))
+        m.d.comb += advance.eq(~stopped & (walk.step | (~inside & writer.busy)))
+
+    def _hand_over(self, m, sequence, walk, writer):
+        """The data side begins a chunk once the writer has taken the one before."""
+        offered = Signal()
+        m.d.comb += [walk.load.eq(sequence.valid & ~walk.busy & ~offered),
+                     walk.i_chunk.eq(sequence.chunk), sequence.next.eq(walk.load)]
+        with m.If(walk.load):
+            m.d.sync += offered.eq(1)
+        with m.Elif(writer.take):
+            m.d.sync += offered.eq(0)
+        return offered

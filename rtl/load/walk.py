@@ -1,0 +1,62 @@
+"""The inner loops of load: where in a chunk a beat is."""
+
+from amaranth import *
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from rtl.interfaces import DESCRIPTOR_LAYOUT
+from rtl.load.sequence import CHUNK, by_width
+
+
+class BeatWalk(wiring.Component):
+    """Counts the beats of a chunk: nibble, row, then pixel and word (or word and pixel), beat.
+
+    Down counters, one step per cycle. The chunk is kept, so that its giver may move on.
+
+    Members
+    -------
+    layer: static.
+    load: begin the chunk `i_chunk`. step: the current beat is done.
+    chunk: the chunk being walked. busy: it still has beats.
+    nibble, upper: of the current beat.
+    line_end, row_end, nibble_end, chunk_end: the current *word* is the last of the inner loop, of
+        its row, of the nibble pass, of the chunk (and so is the beat if `upper`).
+    """
+
+    def __init__(self):
+        super().__init__({
+            "layer": In(DESCRIPTOR_LAYOUT), "load": In(1), "i_chunk": In(CHUNK), "step": In(1),
+            "chunk": Out(CHUNK), "busy": Out(1), "nibble": Out(1), "upper": Out(1),
+            "line_end": Out(1), "row_end": Out(1), "nibble_end": Out(1), "chunk_end": Out(1),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        pixels = self.layer.width - 1
+        wide = by_width(self.layer)
+        inner, outer, row = Signal(16), Signal(16), Signal(16)
+        source = Signal(CHUNK)
+        m.d.comb += source.eq(Mux(self.load, self.i_chunk.as_value(), self.chunk.as_value()))
+        inner_top = Mux(wide, pixels, source.words)
+        outer_top = Mux(wide, source.words, pixels)
+        m.d.comb += [
+            self.line_end.eq(~inner.any()),
+            self.row_end.eq(self.line_end & ~outer.any()),
+            self.nibble_end.eq(self.row_end & ~row.any()),
+            self.chunk_end.eq(self.nibble_end & (self.nibble == self.layer.act_nibbles[1])),
+        ]
+        with m.If(self.load):
+            m.d.sync += [self.chunk.eq(self.i_chunk), self.busy.eq(1), self.nibble.eq(0),
+                         self.upper.eq(0), inner.eq(inner_top), outer.eq(outer_top),
+                         row.eq(source.rows)]
+        with m.Elif(self.step):
+            m.d.sync += self.upper.eq(~self.upper)
+            with m.If(self.upper):
+                m.d.sync += inner.eq(Mux(self.line_end, inner_top, inner - 1))
+                with m.If(self.line_end):
+                    m.d.sync += outer.eq(Mux(self.row_end, outer_top, outer - 1))
+                with m.If(self.row_end):
+                    m.d.sync += row.eq(Mux(self.nibble_end, source.rows, row - 1))
+                with m.If(self.nibble_end):
+                    m.d.sync += [self.nibble.eq(1), self.busy.eq(~self.chunk_end)]
+        return m

@@ -1,0 +1,123 @@
+"""Operands into the operand buffer: addresses and the hand-over of its halves."""
+
+from amaranth import *
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from rtl.interfaces import DESCRIPTOR_LAYOUT, OperandWrite
+from rtl.load.beat import Beat
+from rtl.load.sequence import CHUNK, by_width
+from rtl.load.walk import BeatWalk
+from spec.config import Config
+
+
+class OperandWriter(wiring.Component):
+    """Writes the beats of a chunk to (nibble * chunk_words + word) * plane_words + pixel.
+
+    The address is kept by additions: along the channels the next word is `plane_words` away and
+    the next pixel 1; along the width the other way round. Latency 1 cycle; `bank_done` follows
+    the last write by one cycle, and `bank_free` is not looked at before that has been seen.
+
+    Members
+    -------
+    layer: static. start: begin a layer.
+    offer, i_chunk: the chunk the data side has begun; take: the writer now expects its beats.
+    advance, i: the pipeline's clock enable and last beat; ready: a valid beat may be taken.
+    write, bank_free, bank_done: operand buffer.
+    busy: beats of a chunk are still to come. done: the final chunk is written, until `start`.
+    overflow: an address went beyond the buffer, until `start`; such words are not written.
+    """
+
+    def __init__(self, config: Config):
+        self._config = config
+        super().__init__({
+            "layer": In(DESCRIPTOR_LAYOUT), "start": In(1),
+            "offer": In(1), "i_chunk": In(CHUNK), "take": Out(1),
+            "advance": In(1), "i": In(Beat(config.lanes, config.operand_bits)), "ready": Out(1),
+            "write": Out(OperandWrite(config)), "bank_free": In(1), "bank_done": Out(1),
+            "busy": Out(1), "done": Out(1), "overflow": Out(1),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.walk = walk = BeatWalk()
+        claimed, bank, last_write, final_write = Signal(), Signal(), Signal(), Signal()
+        accept = self.advance & self.i.valid
+        last = accept & walk.upper & walk.chunk_end
+        stride, stride_ready = self._nibble_stride(m)
+        m.d.comb += [
+            walk.layer.eq(self.layer), walk.i_chunk.eq(self.i_chunk), walk.load.eq(self.take),
+            walk.step.eq(accept), self.busy.eq(walk.busy), self.take.eq(self.offer & ~walk.busy),
+            self.ready.eq(walk.busy & claimed),
+        ]
+        with m.If(walk.busy & self.bank_free & stride_ready & ~last_write & ~self.bank_done):
+            m.d.sync += claimed.eq(1)
+        with m.If(last):
+            m.d.sync += [claimed.eq(0), bank.eq(~bank)]
+        m.d.sync += [
+            last_write.eq(last), final_write.eq(last & walk.chunk.final),
+            self.bank_done.eq(last_write), self.done.eq((self.done | final_write) & ~self.start),
+        ]
+        address = self._address(m, walk, accept & walk.upper, stride)
+        self._write(m, walk, accept, bank, address)
+        return m
+
+    def _limited(self, value):
+        """`value`, or buffer_words if it is larger: an address plus it overflows visibly."""
+        size = self._config.buffer_words
+        return Mux(value > size, size, value)[:size.bit_length()]
+
+    def _nibble_stride(self, m):
+        """chunk_words * plane_words (saturating), summed up after `start`; and when it is there.
+
+        The writer waits for it, but the pipeline takes longer to bring the first beat unless
+        there are more words than beats.
+        """
+        size = self._config.buffer_words
+        stride, left = Signal(range(size + 1)), Signal(16)
+        total = Signal(range(2 * size + 1))
+        m.d.comb += total.eq(stride + self._limited(self.layer.plane_words))
+        with m.If(self.start):
+            m.d.sync += [stride.eq(0), left.eq(Mux(
+                self.layer.act_nibbles[1], self.layer.chunk_words, 0))]
+        with m.Elif(left.any()):
+            m.d.sync += [stride.eq(self._limited(total)), left.eq(left - 1)]
+        return stride, ~left.any()
+
+    def _address(self, m, walk, step, stride):
+        """Buffer address of the current word, one bit more than the buffer has."""
+        shape = range(2 * self._config.buffer_words)
+        address, line, row = Signal(shape), Signal(shape), Signal(shape)
+        wide = by_width(self.layer)
+        plane = self._limited(self.layer.plane_words)
+        width = self._limited(self.layer.width)
+        next_line, next_row = Signal(shape), Signal(shape)
+        m.d.comb += [
+            next_line.eq(line + Mux(wide, plane, 1)),
+            next_row.eq(Mux(wide, row + width, next_line)),
+        ]
+        with m.If(self.take):
+            m.d.sync += [address.eq(0), line.eq(0), row.eq(0)]
+        with m.Elif(step & walk.nibble_end):
+            m.d.sync += [address.eq(stride), line.eq(stride), row.eq(stride)]
+        with m.Elif(step & walk.row_end):
+            m.d.sync += [address.eq(next_row), line.eq(next_row), row.eq(next_row)]
+        with m.Elif(step & walk.line_end):
+            m.d.sync += [address.eq(next_line), line.eq(next_line)]
+        with m.Elif(step):
+            m.d.sync += address.eq(address + Mux(wide, 1, plane))
+        return address
+
+    def _write(self, m, walk, accept, bank, address):
+        """Registered write port and the overflow flag."""
+        beyond = address[-1]
+        m.d.sync += self.write.enable.eq(accept & ~beyond)
+        with m.If(accept):
+            m.d.sync += [self.write.bank.eq(bank), self.write.upper.eq(walk.upper),
+                         self.write.address.eq(address[:-1])]
+            m.d.sync += [port.eq(lane)
+                         for port, lane in zip(self.write.data, self.i.data, strict=True)]
+        with m.If(self.start):
+            m.d.sync += self.overflow.eq(0)
+        with m.Elif(accept & beyond):
+            m.d.sync += self.overflow.eq(1)

@@ -1,0 +1,229 @@
+"""The load unit against golden.load.load_nibbles: random layers, tilings and memories."""
+
+import dataclasses
+import random
+from collections import deque
+
+import pytest
+import torch
+from amaranth.sim import Simulator
+
+from golden.load import load_nibbles
+from golden.random import random_layer, random_parameters, random_sources
+from rtl.load.unit import LoadUnit, latency
+from spec import Config, Layer, Load, Multiply, config_by_name
+from spec.descriptor import FIELDS
+from spec.fixed import nibbles
+
+BASE = (0x400, 0x40000)
+
+
+@dataclasses.dataclass
+class Case:
+    """One layer with its numbers, and how it is cut: tile_rows output rows, chunk_words words."""
+
+    layer: Layer
+    config: Config
+    tile_rows: int
+    chunk_words: int
+    generator: torch.Generator
+
+    def __post_init__(self) -> None:
+        self.parameters = random_parameters(self.layer, self.generator)
+        self.timestep = self.layer.timesteps - 1
+        self.sources, _ = random_sources(self.layer, self.parameters, self.timestep, self.generator)
+        self.load = self.layer.load
+        self.words = [self.config.words(c) for c in self.load.channels]
+        self.nibbles = nibbles(self.load.bits)
+        tiles = [self.rows(y) for y in range(0, self.layer.out_height, self.tile_rows)]
+        self.plane_words = max(len(rows) for rows in tiles) * self.load.width
+
+    @property
+    def chunks(self) -> int:
+        return -(-sum(self.words) // self.chunk_words)
+
+    @property
+    def halved(self) -> int:
+        """1 if hardware rotates the source row at one order less than the upsampled one."""
+        return int(self.load.axis == "width" and self.load.upsample == 2 and self.load.order > 0)
+
+    def rows(self, y: int) -> range:
+        """Source rows of the tile that begins at output row `y`, straight from the formula."""
+        multiply, up = self.layer.multiply, self.load.upsample
+        last = min(y + self.tile_rows, self.layer.out_height) - 1
+        wanted = [v // up for out in range(y, last + 1) for tap in range(multiply.kernel)
+                  if 0 <= (v := out * multiply.stride - multiply.padding + tap)
+                  < self.load.height * up]
+        return range(min(wanted), max(wanted) + 1)
+
+    def descriptor(self) -> dict[str, int]:
+        load, multiply, layer = self.load, self.layer.multiply, self.layer
+        words = [*self.words, 0][:2]
+        rows = [2 * self.config.n * w * load.width for w in words]
+        values = dict.fromkeys((f.name for f in FIELDS), 0)
+        return values | {
+            "axis": int(load.axis == "width"), "order": load.order - self.halved,
+            "act_nibbles": self.nibbles, "act_max": load.quant_max, "kernel": multiply.kernel,
+            "stride": multiply.stride, "padding": multiply.padding,
+            "upsample": load.upsample // 2, "height": load.height, "width": load.width,
+            "out_height": layer.out_height, "out_width": layer.out_width,
+            "words0": words[0], "words1": words[1],
+            "out_words": self.config.words(multiply.out_channels), "tile_rows": self.tile_rows,
+            "chunk_words": self.chunk_words, "chunks": self.chunks,
+            "plane_words": self.plane_words, "row_bytes0": rows[0], "row_bytes1": rows[1],
+            "source0": BASE[0], "source1": BASE[1],
+        }
+
+    def step(self) -> dict[str, int]:
+        return {"load_multiplier": int(self.parameters.load_multiplier[self.timestep]),
+                "load_shift": int(self.parameters.load_shift[self.timestep]) - self.halved}
+
+    def memory(self) -> dict[int, int]:
+        """Beats by byte address."""
+        beats = {}
+        for base, source, words in zip(BASE, self.sources, self.words, strict=False):
+            lanes = pad(source.values, words * self.config.n).permute(1, 2, 0)  # (H, W, C)
+            lanes = lanes.reshape(-1, self.config.lanes).tolist()
+            for i, row in enumerate(lanes):
+                beats[base + i * self.config.bus_bytes] = sum(
+                    (x & 0xFFFF) << (16 * lane) for lane, x in enumerate(row))
+        return beats
+
+    def expected(self) -> list[dict[tuple[int, int], list[int]]]:
+        """Per chunk in order, {(address, upper): operands} of everything that is written."""
+        up, lanes = self.load.upsample, self.config.lanes
+        channels, parts = self.load.channels, []
+        for part in load_nibbles(self.layer, self.parameters, self.sources, self.timestep):
+            part = part[:, ::up, ::up].split(channels)      # the source pixels, per source
+            part = torch.cat([pad(x, self.config.n * w)
+                              for x, w in zip(part, self.words, strict=True)])
+            # (words * n, H, W) -> (words, H, W, 2, lanes)
+            parts.append(part.unflatten(0, (-1, 2, lanes)).permute(0, 3, 4, 1, 2).tolist())
+        outer = self.config.words(self.layer.multiply.out_channels) if self.chunks > 1 else 1
+        return [self._chunk(parts, self.rows(y), first)
+                for y in range(0, self.layer.out_height, self.tile_rows)
+                for _ in range(outer)
+                for first in range(0, sum(self.words), self.chunk_words)]
+
+    def _chunk(self, parts, rows, first):
+        count = min(self.chunk_words, sum(self.words) - first)
+        width = self.load.width
+        return {((a * self.chunk_words + w) * self.plane_words + r * width + x, upper):
+                parts[a][first + w][y][x][upper]
+                for a in range(len(parts)) for w in range(count) for r, y in enumerate(rows)
+                for x in range(width) for upper in range(2)}
+
+
+def pad(values: torch.Tensor, channels: int) -> torch.Tensor:
+    """Zero channels up to `channels`."""
+    return torch.nn.functional.pad(values, (0, 0, 0, 0, 0, channels - values.shape[0]))
+
+
+class Bench:
+    """Memory, operand buffer and its reader around a LoadUnit.
+
+    `busy` is the probability that memory has no beat or takes no request in a cycle, and that
+    the reader of the buffer goes on for another cycle; 0 is memory without a gap and a
+    reader that never makes the unit wait.
+    """
+
+    def __init__(self, config: Config, busy: float, seed: int):
+        print("seed", seed)
+        self.config, self.busy, self.rng = config, busy, random.Random(seed)
+        self.dut = LoadUnit(config)
+        self.cycles = self.beat_cycles = 0
+
+    def run(self, cases: list[Case]) -> None:
+        async def bench(ctx):
+            for case in cases:
+                await self._layer(ctx, case)
+
+        sim = Simulator(self.dut)
+        sim.add_clock(1e-6)
+        sim.add_testbench(bench)
+        sim.run()
+
+    async def _layer(self, ctx, case: Case) -> None:
+        dut = self.dut
+        self.memory, self.queue, self.latency = case.memory(), deque(), self.rng.randint(0, 20)
+        self.banks, self.full, self.fill = [{}, {}], [False, False], 0
+        self.expected, self.cycles, self.beats = deque(case.expected()), 0, []
+        for name, value in case.descriptor().items():
+            ctx.set(dut.layer[name], value)
+        for name, value in case.step().items():
+            ctx.set(dut.step[name], value)
+        limit = 400 + 40 * sum(len(chunk) + 50 for chunk in self.expected)
+        while not (self.cycles > 2 and ctx.get(dut.done) and not any(self.full)):
+            assert self.cycles < limit, f"not done after {limit} cycles"
+            ctx.set(dut.start, self.cycles == 0)
+            self._memory(ctx)
+            self._buffer(ctx)
+            await ctx.tick()
+            self.cycles += 1
+        assert not self.expected, f"{len(self.expected)} chunks missing"
+        assert not self.queue, "more was requested than used"
+        assert not ctx.get(dut.overflow)
+
+    def _chance(self) -> bool:
+        return self.rng.random() >= self.busy
+
+    def _memory(self, ctx) -> None:
+        """Requests in, beats out in order; both handshakes complete at the coming edge."""
+        read = self.dut.read
+        ready = self._chance() and len(self.queue) < 400
+        ctx.set(read.request.ready, ready)
+        head = self.queue[0] if self.queue else None
+        available = head is not None and head[0] <= self.cycles and (
+            ctx.get(read.beat.valid) or self._chance())
+        ctx.set(read.beat.valid, available)
+        if available:
+            ctx.set(read.beat.payload, head[1])
+            if ctx.get(read.beat.ready):
+                self.queue.popleft()
+                self.beats.append(self.cycles)
+                ctx.set(self.dut.read.beat.valid, 1)
+        self._popped = available and self.beats and self.beats[-1] == self.cycles
+        if ready and ctx.get(read.request.valid):
+            payload = ctx.get(read.request.payload)
+            assert payload.beats > 0
+            for i in range(payload.beats):
+                self.queue.append((self.cycles + 1 + self.latency,
+                                   self.memory[payload.address + i * self.config.bus_bytes]))
+
+    def _buffer(self, ctx) -> None:
+        """Collect writes; at bank_done compare the half and hand it to a slow reader."""
+        dut = self.dut
+        for bank in range(2):
+            if self.full[bank] and self._chance():
+                self.full[bank] = False
+        ctx.set(dut.bank_free, not self.full[self.fill])
+        write = dut.write
+        if ctx.get(write.enable):
+            bank = ctx.get(write.bank)
+            assert bank == self.fill and not self.full[bank]
+            self.banks[bank][ctx.get(write.address), ctx.get(write.upper)] = list(
+                ctx.get(write.data))
+        if ctx.get(dut.bank_done):
+            assert self.banks[self.fill] == self.expected.popleft()
+            self.banks[self.fill], self.full[self.fill] = {}, True
+            self.fill ^= 1
+
+
+def random_case(config: Config, rng: random.Random) -> Case:
+    """A random layer, cut into random tiles and chunks that split no rotation block."""
+    layer = random_layer(rng, config, max_macs=60_000)
+    words = sum(config.words(c) for c in layer.load.channels)
+    block = max(1, (1 << layer.load.order) // config.n) if layer.load.axis == "channel" else 1
+    chunk_words = min(words, block * rng.randint(1, -(-words // block)))
+    return Case(layer, config, rng.randint(1, layer.out_height), chunk_words,
+                torch.Generator().manual_seed(rng.randrange(1 << 30)))
+
+
+@pytest.mark.parametrize("busy", [0.0, 0.3])
+@pytest.mark.parametrize("name", ["n4", "n8"])
+@pytest.mark.parametrize("seed", range(2))
+def test_random_layers(name, seed, busy):
+    """Layer after layer without a reset, as golden says, word for word."""
+    config = config_by_name(name)
+    rng = random.Random(f"{name} {seed} {busy}")
+    Bench(config, busy, seed).run([random_case(config, rng) for _ in range(6)])
