@@ -5,7 +5,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
 
-from rtl.interfaces import DESCRIPTOR_LAYOUT, ReadPort
+from rtl.interfaces import BEATS_BITS, DESCRIPTOR_LAYOUT, ReadPort
 from rtl.store.walk import TileWalk
 from spec.config import Config
 
@@ -50,12 +50,15 @@ class StoreReads(wiring.Component):
         m.submodules.walk = walk = TileWalk(config)
         state, sent, last = Signal(2), Signal(), Signal()       # state: 0 M, 1 bias, 2 second
         offset = Signal(config.address_bits)                    # of the output word in M and bias
+        address = Signal(config.address_bits)
         m.d.comb += [
             walk.layer.eq(self.layer),
             walk.base.eq(self.layer.second),
             walk.start.eq(self.start),
             request.valid.eq(walk.active & kinds.w_rdy),
-            request.payload.beats.eq(2),
+            # as a whole: Yosys writes a constant part of a signal as an `always @*` without
+            # inputs, which a simulator never runs
+            request.payload.eq(Cat(address, Const(2, BEATS_BITS))),
             sent.eq(request.valid & request.ready),
             kinds.w_en.eq(sent),
             kinds.w_data.eq(Mux(state == 2, SECOND, PARAMETERS)),
@@ -65,11 +68,11 @@ class StoreReads(wiring.Component):
         ]
         with m.Switch(state):
             with m.Case(0):
-                m.d.comb += request.payload.address.eq(self.layer.multipliers + offset)
+                m.d.comb += address.eq(self.layer.multipliers + offset)
             with m.Case(1):
-                m.d.comb += request.payload.address.eq(self.bias + offset)
+                m.d.comb += address.eq(self.bias + offset)
             with m.Default():
-                m.d.comb += request.payload.address.eq(walk.address)
+                m.d.comb += address.eq(walk.address)
         with m.If(last):
             m.d.sync += [state.eq(0),
                          offset.eq(Mux(walk.last_word, 0, offset + config.word_bytes))]
