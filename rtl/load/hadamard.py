@@ -53,17 +53,53 @@ class LaneStage(wiring.Component):
         return m
 
 
+class BlockPhase(wiring.Component):
+    """Control of one time stage: which half of a block passes, and what leaves the line.
+
+    The phase counts valid beats. It rests at 0 between blocks, where any number of invalid beats
+    may pass: they push the last differences out. `held` counts the differences in the line, so
+    the line itself needs neither valid bits nor a reset.
+
+    Members
+    -------
+    enable, advance, valid, nibble: of the stage and its input.
+    second: the second half of a block. o_valid, o_nibble: of what leaves the stage.
+    """
+
+    def __init__(self, delay):
+        self._delay = delay
+        super().__init__({
+            "enable": In(1), "advance": In(1), "valid": In(1), "nibble": In(1),
+            "second": Out(1), "o_valid": Out(1), "o_nibble": Out(1),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        phase = Signal(range(2 * self._delay))
+        held = Signal(range(self._delay + 1))
+        held_nibble = Signal()
+        m.d.comb += [
+            self.second.eq(phase[-1]),
+            self.o_valid.eq(Mux(self.enable, self.second | held.any(), self.valid)),
+            self.o_nibble.eq(Mux(self.enable & ~self.second, held_nibble, self.nibble)),
+        ]
+        with m.If(self.advance & self.enable):
+            with m.If(held.any() & ~self.second):
+                m.d.sync += held.eq(held - 1)
+            with m.If(self.valid):
+                m.d.sync += phase.eq(phase + 1)
+                with m.If(phase.all()):
+                    m.d.sync += [held.eq(self._delay), held_nibble.eq(self.nibble)]
+        return m
+
+
 class TimeStage(wiring.Component):
     """Butterfly between the beats t and t + delay of every block of 2 * delay beats.
 
     A single-path delay-feedback stage: the first half of a block enters the delay line while the
     differences of the block before leave it; in the second half the sums leave at once and the
     differences enter the line. So the stage is busy every beat and holds `delay` beats.
-    Latency delay + 1 advances, 1 when disabled; one beat per advance.
-
-    The phase counts valid beats. It rests at 0 between blocks, where any number of invalid beats
-    may pass: they push the last differences out. `held` counts the differences in the line, so
-    the line itself needs neither valid bits nor a reset.
+    Adds one bit; latency delay + 1 advances, 1 when disabled; one beat per advance.
 
     Parameters
     ----------
@@ -73,43 +109,34 @@ class TimeStage(wiring.Component):
     -------
     enable: static; a disabled stage hands its input on.
     advance: clock enable of everything in the pipeline.
-    slot: advances since reset, modulo 64: the position in the circular buffers.
+    slot, next_slot: advances since reset, and one more: positions in the circular buffer.
     i, o: beats; `i.nibble` is constant within a block.
     """
 
     def __init__(self, lanes, delay, input_bits, output_bits):
         self._lanes, self._delay = lanes, delay
         super().__init__({
-            "enable": In(1), "advance": In(1), "slot": In(MAX_ORDER),
+            "enable": In(1), "advance": In(1), "slot": In(MAX_ORDER), "next_slot": In(MAX_ORDER),
             "i": In(Beat(lanes, input_bits)), "o": Out(Beat(lanes, output_bits)),
         })
 
     def elaborate(self, platform):
         m = Module()
-        i, o = self.i, self.o
-        phase = Signal(range(2 * self._delay))
-        held = Signal(range(self._delay + 1))
-        held_nibble = Signal()
-        second = phase[-1] & self.enable
+        m.submodules.phase = phase = BlockPhase(self._delay)
+        m.d.comb += [
+            phase.enable.eq(self.enable), phase.advance.eq(self.advance),
+            phase.valid.eq(self.i.valid), phase.nibble.eq(self.i.nibble),
+        ]
         with m.If(self.advance):
-            m.d.sync += [
-                o.valid.eq(Mux(self.enable, second | held.any(), i.valid)),
-                o.nibble.eq(Mux(self.enable & ~second, held_nibble, i.nibble)),
-            ]
-            with m.If(held.any() & ~second):
-                m.d.sync += held.eq(held - 1)
-            with m.If(i.valid & self.enable):
-                m.d.sync += phase.eq(phase + 1)
-                with m.If(phase.all()):
-                    m.d.sync += [held.eq(self._delay), held_nibble.eq(i.nibble)]
+            m.d.sync += [self.o.valid.eq(phase.o_valid), self.o.nibble.eq(phase.o_nibble)]
         for lane in range(self._lanes):
-            x = i.data[lane]
-            entering = Signal(o.data[lane].shape(), name=f"entering{lane}")
+            x, out = self.i.data[lane], self.o.data[lane]
+            entering = Signal(out.shape(), name=f"entering{lane}")
             leaving = self._line(m, lane, entering)
-            m.d.comb += entering.eq(Mux(second, leaving - x, x))
+            m.d.comb += entering.eq(Mux(phase.second, leaving - x, x))
             with m.If(self.advance):
-                m.d.sync += o.data[lane].eq(
-                    Mux(self.enable, Mux(second, leaving + x, leaving), x))
+                m.d.sync += out.eq(
+                    Mux(self.enable, Mux(phase.second, leaving + x, leaving), x))
         return m
 
     def _line(self, m, lane, entering):
@@ -128,7 +155,7 @@ class TimeStage(wiring.Component):
         m.d.comb += [
             write.en.eq(self.advance & self.enable), write.addr.eq(self.slot),
             write.data.eq(entering),
-            read.en.eq(self.advance & self.enable), read.addr.eq(self.slot + 1),
+            read.en.eq(self.advance & self.enable), read.addr.eq(self.next_slot),
         ]
         return read.data
 
@@ -183,9 +210,10 @@ class Hadamard(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        slot = Signal(MAX_ORDER)
+        slot, next_slot = Signal(MAX_ORDER), Signal(MAX_ORDER)
+        m.d.comb += next_slot.eq(slot + 1)
         with m.If(self.advance):
-            m.d.sync += slot.eq(slot + 1)
+            m.d.sync += slot.eq(next_slot)
         beats = wiring.flipped(self.i)
         for k in range(self._lane_stages):
             stage = LaneStage(self._lanes, k, self._bits(k), self._bits(k + 1))
@@ -197,7 +225,7 @@ class Hadamard(wiring.Component):
             beats = self._join(m, f"time_stage{k}", beats, stage)
             m.d.comb += [
                 stage.enable.eq(_enabled(k, self._lane_stages, self.axis, self.order)),
-                stage.slot.eq(slot),
+                stage.slot.eq(slot), stage.next_slot.eq(next_slot),
             ]
         wiring.connect(m, beats, wiring.flipped(self.o))
         return m
