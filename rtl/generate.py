@@ -17,9 +17,17 @@ from spec.registers import REGISTERS
 TOP = "hqdm_core"
 
 
+_ZERO_MEMORY = re.compile(r"  initial begin\n(?:    \S+\[\d+\] = \d+'[hd]0+;\n)+  end\n")
+
+
 def to_verilog(component: Any, name: str) -> str:
-    """Verilog text of `component` with the top module `name`; the same text every time."""
-    return verilog.convert(component, name=name, emit_src=False, strip_internal_attrs=True)
+    """Verilog text of `component` with the top module `name`; the same text every time.
+
+    Memories that start at zero get no initial contents: nothing reads a word it has not written,
+    and one line per word would be a quarter of the text.
+    """
+    text = verilog.convert(component, name=name, emit_src=False, strip_internal_attrs=True)
+    return _ZERO_MEMORY.sub("", text)
 
 
 def generate(config: Config) -> str:
