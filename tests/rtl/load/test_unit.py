@@ -32,7 +32,7 @@ class Case:
         self.parameters = random_parameters(self.layer, self.generator)
         self.timestep = self.layer.timesteps - 1
         self.sources, _ = random_sources(self.layer, self.parameters, self.timestep, self.generator)
-        self.load = self.layer.load
+        self.load, self.overflows = self.layer.load, False
         self.words = [self.config.words(c) for c in self.load.channels]
         self.nibbles = nibbles(self.load.bits)
         tiles = [self.rows(y) for y in range(0, self.layer.out_height, self.tile_rows)]
@@ -90,7 +90,10 @@ class Case:
         return beats
 
     def expected(self) -> list[dict[tuple[int, int], list[int]]]:
-        """Per chunk in order, {(address, upper): operands} of everything that is written."""
+        """Per chunk in order, {(address, upper): operands} of everything that is written.
+
+        Words beyond the buffer are left out, and set `overflows`.
+        """
         up, lanes = self.load.upsample, self.config.lanes
         channels, parts = self.load.channels, []
         for part in load_nibbles(self.layer, self.parameters, self.sources, self.timestep):
@@ -108,10 +111,12 @@ class Case:
     def _chunk(self, parts, rows, first):
         count = min(self.chunk_words, sum(self.words) - first)
         width = self.load.width
-        return {((a * self.chunk_words + w) * self.plane_words + r * width + x, upper):
+        words = {((a * self.chunk_words + w) * self.plane_words + r * width + x, upper):
                 parts[a][first + w][y][x][upper]
                 for a in range(len(parts)) for w in range(count) for r, y in enumerate(rows)
                 for x in range(width) for upper in range(2)}
+        self.overflows |= max(words)[0] >= self.config.buffer_words
+        return {at: word for at, word in words.items() if at[0] < self.config.buffer_words}
 
 
 def pad(values: torch.Tensor, channels: int) -> torch.Tensor:
@@ -134,6 +139,7 @@ class Bench:
         self.cycles, self.offered = 0, False
         self.banks, self.full, self.fill = [{}, {}], [False, False], 0
         self.beats: list[int] = []      # cycles in which a beat was taken
+        self.requests = 0
 
     def run(self, cases: list[Case]) -> None:
         async def bench(ctx):
@@ -148,7 +154,8 @@ class Bench:
     async def _layer(self, ctx, case: Case) -> None:
         dut = self.dut
         self.memory, self.queue, self.latency = case.memory(), deque(), self.rng.randint(0, 20)
-        self.expected, self.cycles, self.beats = deque(case.expected()), 0, []
+        self.expected, self.cycles, self.beats, self.requests = (
+            deque(case.expected()), 0, [], 0)
         for name, value in case.descriptor().items():
             ctx.set(dut.layer[name], value)
         for name, value in case.step().items():
@@ -163,7 +170,7 @@ class Bench:
             self.cycles += 1
         assert ctx.get(dut.done)
         assert not self.queue, "more was requested than used"
-        assert not ctx.get(dut.overflow)
+        assert ctx.get(dut.overflow) == case.overflows
 
     def _chance(self) -> bool:
         return self.rng.random() >= self.busy
@@ -185,6 +192,7 @@ class Bench:
         if ready and ctx.get(read.request.valid):
             payload = ctx.get(read.request.payload)
             assert payload.beats > 0
+            self.requests += 1
             for i in range(payload.beats):
                 self.queue.append((self.cycles + 1 + self.latency,
                                    self.memory[payload.address + i * self.config.bus_bytes]))
@@ -221,6 +229,14 @@ def random_case(config: Config, rng: random.Random) -> Case:
             return case
 
 
+def case_of(load: Load, op: str, *, tile_rows: int, chunk_words: int, padding: int = 0,
+            out_channels: int = 4) -> Case:
+    """A layer of chosen shape on n4."""
+    multiply = Multiply(op=op, out_channels=out_channels, padding=padding)
+    return Case(Layer(name="case", load=load, multiply=multiply), config_by_name("n4"),
+                tile_rows, chunk_words, torch.Generator().manual_seed(1))
+
+
 @pytest.mark.parametrize("busy", [0.0, 0.3])
 @pytest.mark.parametrize("name", ["n4", "n8"])
 @pytest.mark.parametrize("seed", range(2))
@@ -229,3 +245,45 @@ def test_random_layers(name, seed, busy):
     config = config_by_name(name)
     rng = random.Random(f"{name} {seed} {busy}")
     Bench(config, busy, seed).run([random_case(config, rng) for _ in range(6)])
+
+
+ROW = Load(channels=(16,), height=6, width=8, axis="channel", order=4)
+CHANNELS = Load(channels=(8, 8), height=6, width=8, axis="channel", order=2, bits=8)
+COLUMNS = Load(channels=(8, 8), height=6, width=8, axis="width", order=3, bits=8)
+ONE_WORD = Load(channels=(4,), height=6, width=8, axis="width", order=3)
+
+
+@pytest.mark.parametrize(("load", "chunk_words", "requests"), [
+    (ROW, 4, 6), (ONE_WORD, 1, 6), (CHANNELS, 4, 2 * 6 * 8 * 2), (COLUMNS, 4, 2 * 6 * 8 * 4)])
+def test_one_beat_per_cycle_within_a_chunk(load, chunk_words, requests):
+    """A memory without gaps: no bubble between requests, pixels, words, rows or nibbles."""
+    case = case_of(load, "conv1x1", tile_rows=6, chunk_words=chunk_words)
+    bench = Bench(case.config, 0.0, 0)
+    bench.run([case])
+    count = 2 * case.nibbles * sum(case.words) * load.height * load.width
+    assert bench.beats == list(range(bench.beats[0], bench.beats[0] + count))
+    assert bench.requests == requests
+    pipeline = latency(case.config, int(load.axis == "width"), load.order)
+    assert bench.cycles - bench.beats[-1] <= pipeline + 4
+
+
+def test_chunks_follow_each_other_without_a_flush():
+    """The pipeline is not emptied between chunks when a half of the buffer is free."""
+    load = dataclasses.replace(ONE_WORD, channels=(16,))
+    case = case_of(load, "conv3x3", padding=1, tile_rows=3, chunk_words=1, out_channels=8)
+    bench = Bench(case.config, 0.0, 0)
+    bench.run([case])
+    chunks = len(case.expected())
+    assert chunks == 2 * 2 * 4
+    pipeline = latency(case.config, 1, load.order)
+    span = bench.beats[-1] - bench.beats[0] + 1
+    assert span - len(bench.beats) < (chunks - 1) * pipeline // 4
+
+
+def test_overflow_is_reported_and_not_written():
+    """Words beyond the buffer raise `overflow`, the others are right, and so is the next layer."""
+    large = case_of(ROW, "conv1x1", tile_rows=6, chunk_words=4)
+    large.plane_words = large.config.buffer_words // 3
+    small = case_of(ROW, "conv1x1", tile_rows=6, chunk_words=4)
+    Bench(large.config, 0.0, 0).run([large, small])
+    assert large.overflows and not small.overflows
