@@ -1,0 +1,114 @@
+"""The store unit under Verilator, between a memory, accumulator banks and a writer that stall."""
+
+import os
+import random
+
+import cocotb
+import pytest
+from cocotb.triggers import RisingEdge
+
+from rtl.interfaces import DESCRIPTOR_LAYOUT, STEP_LAYOUT
+from rtl.store.unit import StoreUnit
+from sim.runner import run_block
+from sim.store_case import StoreCase, random_store
+from sim.streams import StreamPort, pack, start
+from spec import PRESETS
+
+LAYERS = ((24, (6, 7), 4, "none"), (17, (5, 6), 2, "add"), (40, (7, 5), 7, "subtract"),
+          (1, (1, 1), 1, "add"), (9, (8, 1), 3, "subtract"))
+STALLS = (0.0, 0.5)
+
+
+def bits_of(layout, values: dict[str, int]) -> int:
+    """A flexible layout's bits with these fields set."""
+    return sum(value << layout[name].offset for name, value in values.items())
+
+
+class Bench:
+    """Memory, banks and writer around the unit."""
+
+    def __init__(self, dut, case: StoreCase, stall: float, generator: random.Random):
+        self.dut, self.case, self.stall, self.random = dut, case, stall, generator
+        self.written: dict[int, int] = {}
+
+    def go(self) -> int:
+        return int(self.random.random() >= self.stall)
+
+    async def serve_reads(self):
+        config, beats = self.case.config, []
+        request, beat = StreamPort(self.dut, "read__request"), StreamPort(self.dut, "read__beat")
+        while True:
+            request.ready.value = ready = int(len(beats) < 60) & self.go()
+            beat.valid.value = offer = int(bool(beats)) & self.go()
+            beat.payload.value = self.case.memory[beats[0]] if offer else 0
+            await RisingEdge(self.dut.clk)
+            if offer and int(beat.ready.value):
+                beats.pop(0)
+            if ready and int(request.valid.value):
+                payload = int(request.payload.value)
+                address = payload & (1 << config.address_bits) - 1
+                beats += [address + i * config.bus_bytes
+                          for i in range(payload >> config.address_bits)]
+
+    async def serve_banks(self):
+        dut = self.dut
+        for bank in self.case.banks():
+            while not self.go():
+                await RisingEdge(dut.clk)
+            dut.accumulator__ready.value = 1
+            while True:
+                await RisingEdge(dut.clk)
+                if int(dut.accumulator__enable.value):
+                    sums = bank[int(dut.accumulator__address.value)]
+                    dut.accumulator__data.value = pack(sums, 32)
+                if int(dut.accumulator__release.value):
+                    break
+            dut.accumulator__ready.value = 0
+            await RisingEdge(dut.clk)
+
+    async def take_words(self):
+        word = StreamPort(self.dut, "word")
+        while True:
+            word.ready.value = ready = self.go()
+            await RisingEdge(self.dut.clk)
+            if ready and int(word.valid.value):
+                payload, bits = int(word.payload.value), self.case.config.address_bits
+                self.written[payload & (1 << bits) - 1] = payload >> bits
+
+    async def run(self):
+        """One layer from start to done."""
+        dut = self.dut
+        dut.layer.value = bits_of(DESCRIPTOR_LAYOUT, self.case.descriptor())
+        dut.step.value = bits_of(STEP_LAYOUT, self.case.step())
+        tasks = [cocotb.start_soon(process())
+                 for process in (self.serve_reads, self.serve_banks, self.take_words)]
+        dut.start.value = 1
+        await RisingEdge(dut.clk)
+        dut.start.value = 0
+        await RisingEdge(dut.clk)
+        while not int(dut.done.value):
+            await RisingEdge(dut.clk)
+        for task in tasks:
+            task.cancel()
+        dut.word__ready.value = dut.read__beat__valid.value = dut.read__request__ready.value = 0
+
+
+@cocotb.test(timeout_time=2, timeout_unit="ms")
+async def equals_golden(dut):
+    """Layer after layer, every word, bit for bit."""
+    generator = random.Random(cocotb.RANDOM_SEED)
+    await start(dut, layer=0, step=0, start=0, accumulator__ready=0, accumulator__data=0,
+                read__request__ready=0, read__beat__valid=0, read__beat__payload=0,
+                word__ready=0)
+    for stall in STALLS:
+        for layer in LAYERS:
+            case = random_store(os.environ["CONFIG"], *layer, generator.getrandbits(32))
+            bench = Bench(dut, case, stall, generator)
+            await bench.run()
+            assert bench.written == case.expected(), (layer, stall)
+
+
+@pytest.mark.parametrize("name", ["n4", "n8"])
+def test_store(name):
+    run_block(StoreUnit(PRESETS[name]), f"store_{name}", __name__, seed=11,
+              parameters={"CONFIG": name})
