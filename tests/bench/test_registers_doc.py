@@ -1,0 +1,25 @@
+"""docs/registers.md is what spec says."""
+
+from bench.registers_doc import PAGE, bits, page
+from spec.descriptor import FIELDS
+from spec.registers import REGISTERS, Fault
+
+
+def test_page_is_up_to_date():
+    assert PAGE.read_text(encoding="utf-8") == page(), (
+        "docs/registers.md is out of date: run python -m bench.registers_doc")
+
+
+def test_page_names_everything():
+    text = page()
+    for name in [r.name for r in REGISTERS] + [f.name for f in FIELDS]:
+        assert f"| `{name}` |" in text
+    for fault in Fault:
+        assert f"| {fault.value} | {fault.name} |" in text
+
+
+def test_bits_are_high_to_low():
+    by_name = {f.name: f for f in FIELDS}
+    assert bits(by_name["axis"]) == "0"
+    assert bits(by_name["act_max"]) == "12:6"
+    assert bits(by_name["output"]) == "63:0"
