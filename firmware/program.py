@@ -122,8 +122,9 @@ def _constants(
 
 def compile_layer(
     layer: Layer, parameters: Parameters, config: Config, allocator: Allocator,
+    tiles: TilePlan | None = None,
 ) -> Program:
-    """Tile `layer`, place it in memory and encode it.
+    """Tile `layer` (as `tiles` says, by default as is fastest), place it in memory, encode it.
 
     Raises
     ------
@@ -131,7 +132,7 @@ def compile_layer(
     TypeError: a parameter of the wrong dtype.
     """
     parameters.check(layer)
-    tiles = plan(layer, config)
+    tiles = tiles or plan(layer, config)
     fields = _shape_fields(layer, config, tiles)
     sizes = [layer.load.height * fields[f"row_bytes{i}"] for i in range(len(layer.load.channels))]
     sources = tuple(allocator.allocate(size) for size in sizes)

@@ -1,5 +1,6 @@
 """Tile plans: how a layer is cut to fit the operand buffer and the accumulator banks."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -112,7 +113,7 @@ class _Costs:
         return exposed + (len(rows) - 1) * whole + last + traffic // TRAFFIC_WEIGHT
 
 
-def _refuse(layer: Layer, config: Config, advise: bool) -> str:
+def _refuse(layer: Layer, config: Config) -> str:
     """Why no plan fits: what the smallest tile needs and what the configuration has."""
     rows = int(tile_source_rows(layer, 1).max())
     chunk = min(rotation_words(layer, config), word_count(layer, config))
@@ -122,17 +123,15 @@ def _refuse(layer: Layer, config: Config, advise: bool) -> str:
         f"{layer.name}: does not fit {config.name}: the smallest tile needs {layer.out_width} "
         f"accumulator words (has {config.acc_words}), {operands} operand buffer words "
         f"(has {config.buffer_words}) and {bits}-bit operands (has {config.operand_bits})")
-    fitting = [c.name for c in PRESETS.values() if _search(layer, c) is not None] if advise else []
+    fitting = [c.name for c in PRESETS.values() if _best(layer, c) is not None]
     return text + (f"; it fits {', '.join(fitting)}" if fitting else "; it fits no preset")
 
 
-@lru_cache(maxsize=1024)
-def _search(layer: Layer, config: Config) -> TilePlan | None:
-    """The cheapest plan, or None if nothing fits."""
+def candidates(layer: Layer, config: Config) -> Iterator[TilePlan]:
+    """Every plan worth considering that fits: even cuts of the rows and of the words."""
     if required_operand_bits(layer.load.bits, hardware_order(layer)) > config.operand_bits:
-        return None
-    costs, best = _Costs(layer=layer, config=config), None
-    words = word_count(layer, config)
+        return
+    costs, words = _Costs(layer=layer, config=config), word_count(layer, config)
     chunk_sizes = _even_parts(words, rotation_words(layer, config))
     for tile_rows in _even_parts(layer.out_height):
         if tile_rows * layer.out_width > config.acc_words:
@@ -142,11 +141,13 @@ def _search(layer: Layer, config: Config) -> TilePlan | None:
         for chunk in chunk_sizes:
             if nibbles(layer.load.bits) * chunk * plane > config.buffer_words:
                 break
-            cycles = costs.layer_cycles(tile_rows, chunk, rows)
-            if best is None or cycles < best.cycles:
-                best = TilePlan(tile_rows=tile_rows, chunk_words=chunk,
-                                chunks=-(-words // chunk), plane_words=plane, cycles=cycles)
-    return best
+            yield TilePlan(tile_rows=tile_rows, chunk_words=chunk, chunks=-(-words // chunk),
+                           plane_words=plane, cycles=costs.layer_cycles(tile_rows, chunk, rows))
+
+
+@lru_cache(maxsize=1024)
+def _best(layer: Layer, config: Config) -> TilePlan | None:
+    return min(candidates(layer, config), key=lambda c: c.cycles, default=None)
 
 
 def plan(layer: Layer, config: Config) -> TilePlan:
@@ -157,7 +158,7 @@ def plan(layer: Layer, config: Config) -> TilePlan:
     ValueError: no tile fits the configuration; says what it needs, what there is, and which
         preset holds it.
     """
-    best = _search(layer, config)
+    best = _best(layer, config)
     if best is None:
-        raise ValueError(_refuse(layer, config, advise=True))
+        raise ValueError(_refuse(layer, config))
     return best
