@@ -1,0 +1,1 @@
+"""Figures: every number in the documentation is printed by a script here."""
