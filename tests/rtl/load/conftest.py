@@ -6,6 +6,8 @@ from collections.abc import Iterable
 import pytest
 from amaranth.sim import Simulator
 
+from sim.load_case import Row, Stream
+
 
 class Pipeline:
     """One pipeline stage in the simulator: streams in, transformed streams out.
@@ -21,8 +23,8 @@ class Pipeline:
         print("seed", seed)
         self.dut, self.gaps, self.rng = dut, gaps, random.Random(seed)
 
-    def run(self, streams: Iterable[tuple[dict[str, int], list[tuple[int, list[int]]], int]]):
-        """Drive (static ports, beats of (nibble, lanes), flush advances) one after the other.
+    def run(self, streams: Iterable[tuple[Stream, int]]) -> tuple[list[tuple[int, Row]], list[int]]:
+        """Drive the streams one after the other, each followed by so many invalid beats.
 
         Returns (outputs, arrivals): the valid beats and the advance in which each came out,
         counted from the first advance on.
@@ -31,10 +33,10 @@ class Pipeline:
 
         async def bench(ctx):
             dut, now = self.dut, 0
-            for settings, beats, flush in streams:
-                for name, value in settings.items():
+            for stream, flush in streams:
+                for name, value in stream.settings.items():
                     ctx.set(getattr(dut, name), value)
-                for beat in [*beats, *[None] * flush]:
+                for beat in [*stream.beats, *[None] * flush]:
                     await self._gap(ctx)
                     self._drive(ctx, beat)
                     if ctx.get(dut.o.valid):
