@@ -165,6 +165,25 @@ def test_address_beyond_the_memory(driver: Driver, field: str, fault: Fault) -> 
     assert 2 * MEMORY <= caught.address < 2 * MEMORY + program.output_bytes
 
 
+@pytest.mark.parametrize(("changes", "fault", "address"), [
+    ({"tile_rows": 20, "plane_words": 400}, Fault.ACCUMULATOR_OVERFLOW, CONFIG.acc_words),
+    ({"plane_words": CONFIG.buffer_words}, Fault.OPERAND_OVERFLOW, CONFIG.buffer_words),
+])
+def test_tile_beyond_the_buffers(
+    driver: Driver, changes: dict[str, int], fault: Fault, address: int,
+) -> None:
+    """A descriptor whose tile is larger than the core; the compiler would never make it."""
+    large = random_case(make_layer(
+        op="conv1x1", channels=(8,), out_channels=4, height=20, width=20), timestep=0, seed=6)
+    program = prepare(driver, large).program
+    assert program.plan.chunk_words == 2
+    image = pack(FIELDS, DESCRIPTOR_BYTES // 4,
+                 {"magic": MAGIC} | program.descriptor | changes)
+    driver.transport.write_memory(program.descriptor_address, image)
+    caught = expect_fault(driver, program.descriptor_address, 0)
+    assert caught.fault is fault and caught.address == address
+
+
 @pytest.mark.parametrize("port", ["load", "weight", "store"])
 @pytest.mark.parametrize("progress", [0, 3000])
 def test_watchdog(
