@@ -13,22 +13,26 @@ import cocotb
 from cocotb_tools.runner import get_runner
 
 from rtl.cache import REPOSITORY, build_once, content_hash
-from rtl.generate import TOP, generate_cached, to_verilog
+from rtl.generate import TOP, generate_cached, ports, to_verilog
 from sim.verilator import WAIVERS, environment, verilator_version
 from spec.config import Config
 
 BUILD_ARGUMENTS = (
-    *WAIVERS, "-O3", "--x-assign", "fast", "--x-initial", "fast", "--noassert",
+    *WAIVERS, "--no-public-flat-rw", "-O3", "--x-assign", "fast", "--x-initial", "fast", "--noassert",
     "-CFLAGS", "-std=c++20 -O1")
 
 
 def _build(verilog: str, top: str, directory: Path) -> None:
     source = directory / f"{top}.v"
     source.write_text(verilog, encoding="utf-8")
+    # cocotb's runner would make every signal visible, which takes minutes to compile for a core
+    visible = directory / "ports.vlt"
+    lines = [f'public_flat_rw -module "{top}" -var "{port["name"]}"' for port in ports(verilog, top)]
+    visible.write_text("\n".join(["`verilator_config", *lines, ""]), encoding="utf-8")
     log = directory / "build.log"
     try:
         get_runner("verilator").build(
-            sources=[source], hdl_toplevel=top, build_dir=directory, log_file=log,
+            sources=[source, visible], hdl_toplevel=top, build_dir=directory, log_file=log,
             build_args=list(BUILD_ARGUMENTS), timescale=("1ns", "1ps"), always=True)
     except (SystemExit, RuntimeError) as error:
         last = "\n".join(log.read_text().splitlines()[-30:]) if log.exists() else ""

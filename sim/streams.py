@@ -52,7 +52,7 @@ async def receive(dut: Any, port: str, count: int, generator: random.Random,
                   gap: float = 0.0) -> list[int]:
     """The next `count` unsigned payloads of stream `port`, stalled with probability `gap`."""
     stream = StreamPort(dut, port)
-    values = []
+    values: list[int] = []
     while len(values) < count:
         ready = int(generator.random() >= gap)
         stream.ready.value = ready

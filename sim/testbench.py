@@ -113,7 +113,6 @@ class ReadPort(AxiSlaveRead):
     def __init__(self, dut: Any, port: str, memory: SharedMemory):
         bus = AxiReadBus.from_prefix(dut, f"m_axi_{port}", bus_separator=SEPARATOR)
         super().__init__(bus, dut.aclk, dut.aresetn, reset_active_level=False)
-        self.log.setLevel(logging.ERROR)
         self.port, self.memory = port, memory
         self.responses = _Responses(self.r_channel, "rresp")
         if memory.traffic.pause:
@@ -136,7 +135,6 @@ class WritePort(AxiSlaveWrite):
     def __init__(self, dut: Any, port: str, memory: SharedMemory):
         bus = AxiWriteBus.from_prefix(dut, f"m_axi_{port}", bus_separator=SEPARATOR)
         super().__init__(bus, dut.aclk, dut.aresetn, reset_active_level=False)
-        self.log.setLevel(logging.ERROR)
         self.port, self.memory = port, memory
         self.responses = _Responses(self.b_channel, "bresp")
         if memory.traffic.pause:
@@ -172,14 +170,14 @@ class Testbench:
 
     def __init__(self, dut: Any, memory_bytes: int, traffic: Traffic | None = None):
         self.dut = dut
+        warnings.filterwarnings("ignore", category=DeprecationWarning, module="cocotbext")
+        logging.getLogger(f"cocotb.{dut._name}").setLevel(logging.ERROR)   # else a line per burst
         dut.aresetn.value = 0
         self.clock = Clock(dut.aclk, PERIOD_NS, unit="ns")
         self.clock.start()
         self.memory = SharedMemory(memory_bytes, dut.aclk, traffic or Traffic())
         bus = AxiLiteBus.from_prefix(dut, "s_axil", bus_separator=SEPARATOR)
         self.registers = AxiLiteMaster(bus, dut.aclk, dut.aresetn, reset_active_level=False)
-        for half in (self.registers.write_if, self.registers.read_if):
-            half.log.setLevel(logging.ERROR)
         self.ports = [ReadPort(dut, "load", self.memory), ReadPort(dut, "weight", self.memory),
                       ReadPort(dut, "store", self.memory), WritePort(dut, "store", self.memory)]
 

@@ -8,8 +8,18 @@ import pytest
 from rtl.generate import to_verilog
 from sim.runtime.build import build_verilog
 from sim.runtime.device import PORTS, Device, MemoryModel, Response
-from tests.sim.copy_core import (BEATS, BURSTS, CONTROL, LOAD, OUTPUT, SECOND, STATUS, TOP,
-                                 WEIGHT, CopyCore)
+from tests.sim.copy_core import (
+    BEATS,
+    BURSTS,
+    CONTROL,
+    LOAD,
+    OUTPUT,
+    SECOND,
+    STATUS,
+    TOP,
+    WEIGHT,
+    CopyCore,
+)
 
 SIZE = 1 << 20
 PLACES = {LOAD: 0x1000, WEIGHT: 0x10000, SECOND: 0x20000, OUTPUT: 0x30000}

@@ -1,0 +1,62 @@
+"""Verilog and sidecar of the core."""
+
+import hashlib
+import json
+
+import pytest
+
+from rtl.__main__ import main
+from rtl.cache import build_once
+from rtl.generate import TOP, generate, generate_cached, ports, sidecar
+from spec.config import PRESETS
+
+CONFIG = PRESETS["n4"]
+
+
+def test_generation_is_deterministic_and_cached():
+    text = generate(CONFIG)
+    assert text == generate(CONFIG) == generate_cached(CONFIG)
+
+
+def test_sidecar_describes_the_ports():
+    text = generate_cached(CONFIG)
+    description = sidecar(CONFIG, text)
+    found = {p["name"]: (p["direction"], p["width"]) for p in description["ports"]}
+    assert found["aclk"] == found["aresetn"] == ("input", 1)
+    assert found["interrupt"] == ("output", 1)
+    assert found["m_axi_load__araddr"] == ("output", CONFIG.address_bits)
+    assert found["m_axi_store__wdata"] == ("output", CONFIG.bus_bits)
+    assert found["s_axil__wdata"] == ("input", 32)
+    assert description["config_hash"] == f"0x{CONFIG.hash:08x}"
+    assert description["config"]["buffer_words"] == CONFIG.buffer_words
+
+
+def test_unknown_module():
+    with pytest.raises(ValueError, match="verilog: wanted a module hqdm_core, found none"):
+        ports("module other(); endmodule")
+
+
+def test_command_writes_both_files(tmp_path, capsys):
+    output = tmp_path / "core.v"
+    assert main(["--config", "n4", "-o", str(output)]) == 0
+    assert TOP in capsys.readouterr().out
+    description = json.loads((tmp_path / "core.v.json").read_text())
+    assert description["verilog_sha256"] == hashlib.sha256(output.read_bytes()).hexdigest()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["core.v", "core.v.json"]
+
+
+def test_command_refuses_an_unknown_configuration(tmp_path, capsys):
+    assert main(["--config", "n5", "-o", str(tmp_path / "core.v")]) == 2
+    assert "wanted one of n4" in capsys.readouterr().err
+
+
+def test_a_failed_build_leaves_nothing(tmp_path):
+    def fail(directory):
+        (directory / "half").write_text("done")
+        raise RuntimeError("broken")
+
+    with pytest.raises(RuntimeError, match="broken"):
+        build_once("thing", fail, tmp_path)
+    assert not [p for p in tmp_path.iterdir() if p.is_dir()]
+    made = build_once("thing", lambda d: (d / "all").write_text("done"), tmp_path)
+    assert build_once("thing", fail, tmp_path) == made
