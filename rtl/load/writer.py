@@ -50,7 +50,7 @@ class OperandWriter(wiring.Component):
             walk.step.eq(accept), self.busy.eq(walk.busy), self.take.eq(self.offer & ~walk.busy),
             self.ready.eq(walk.busy & claimed),
         ]
-        with m.If(walk.busy & self.bank_free & stride_ready & ~last_write & ~self.bank_done):
+        with m.If(walk.busy & self.bank_free & stride_ready & ~self.bank_done):
             m.d.sync += claimed.eq(1)
         with m.If(last):
             m.d.sync += [claimed.eq(0), bank.eq(~bank)]

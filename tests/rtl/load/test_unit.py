@@ -127,14 +127,15 @@ def pad(values: torch.Tensor, channels: int) -> torch.Tensor:
 class Bench:
     """Memory, operand buffer and its reader around a LoadUnit.
 
-    `busy` is the probability that memory has no beat or takes no request in a cycle, and that
-    the reader of the buffer goes on for another cycle; 0 is memory without a gap and a
-    reader that never makes the unit wait.
+    `busy` is the probability that memory has no beat or takes no request in a cycle; `reading`
+    that the reader of a half goes on for another cycle, `busy` unless given. 0 is memory without
+    a gap, and a reader that never makes the unit wait.
     """
 
-    def __init__(self, config: Config, busy: float, seed: int):
+    def __init__(self, config: Config, busy: float, seed: int, reading: float | None = None):
         print("seed", seed)
         self.config, self.busy, self.rng = config, busy, random.Random(seed)
+        self.reading = busy if reading is None else reading
         self.dut = LoadUnit(config)
         self.cycles, self.offered = 0, False
         self.banks, self.full, self.fill = [{}, {}], [False, False], 0
@@ -201,7 +202,7 @@ class Bench:
         """Collect writes; at bank_done compare the half and hand it to a slow reader."""
         dut = self.dut
         for bank in range(2):
-            if self.full[bank] and self._chance():
+            if self.full[bank] and self.rng.random() >= self.reading:
                 self.full[bank] = False
         ctx.set(dut.bank_free, not self.full[self.fill])
         write = dut.write
@@ -278,6 +279,13 @@ def test_chunks_follow_each_other_without_a_flush():
     pipeline = latency(case.config, 1, load.order)
     span = bench.beats[-1] - bench.beats[0] + 1
     assert span - len(bench.beats) < (chunks - 1) * pipeline // 4
+
+
+def test_waits_for_a_slow_reader():
+    """The next chunk stands at the end of the pipeline until its half is free."""
+    load = dataclasses.replace(ROW, order=2)
+    case = case_of(load, "conv1x1", tile_rows=2, chunk_words=1, out_channels=8)
+    Bench(case.config, 0.0, 0, reading=0.99).run([case])
 
 
 def test_overflow_is_reported_and_not_written():
