@@ -27,7 +27,8 @@ def _build(verilog: str, top: str, directory: Path) -> None:
     source.write_text(verilog, encoding="utf-8")
     # cocotb's runner would make every signal visible, which takes minutes to compile for a core
     visible = directory / "ports.vlt"
-    lines = [f'public_flat_rw -module "{top}" -var "{port["name"]}"' for port in ports(verilog, top)]
+    lines = [f'public_flat_rw -module "{top}" -var "{port["name"]}"'
+             for port in ports(verilog, top)]
     visible.write_text("\n".join(["`verilator_config", *lines, ""]), encoding="utf-8")
     log = directory / "build.log"
     try:

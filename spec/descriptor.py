@@ -87,7 +87,8 @@ def pack(fields: tuple[Field, ...], words: int, values: dict[str, int]) -> bytes
     for f in fields:
         value = values[f.name]
         if not 0 <= value < 1 << f.bits:
-            raise ValueError(f"descriptor field {f.name}: wanted 0..{(1 << f.bits) - 1}, got {value}")
+            raise ValueError(
+                f"descriptor field {f.name}: wanted 0..{(1 << f.bits) - 1}, got {value}")
         image |= value << (32 * f.word + f.lsb)
     return image.to_bytes(4 * words, "little")
 

@@ -1,4 +1,4 @@
-"""Fixed-point formats: widths, ranges and the nibble split, each bound derived in docs/numerics.md."""
+"""Fixed-point formats: widths, ranges, the nibble split; docs/numerics.md derives each bound."""
 
 from dataclasses import dataclass
 

@@ -11,7 +11,7 @@ HERE = Path(__file__).resolve().parent
 LIBRARY = "device.so"
 SUPPORT = "libsupport.a"
 CXX_FLAGS = ("-std=c++20", "-fPIC", "-march=native", "-fno-semantic-interposition")
-OPTIMISATION = ("OPT_FAST=-O2", "OPT_SLOW=-O1", "OPT_GLOBAL=-O2")
+OPTIMISATION = ("OPT_FAST=-O3", "OPT_SLOW=-O0", "OPT_GLOBAL=-O2")
 VERILATOR_FLAGS = (
     "--cc", "-O3", "--x-assign", "fast", "--x-initial", "fast", "--noassert",
     "--prefix", "Vcore", "--Mdir", ".", "--output-split", "8000")
