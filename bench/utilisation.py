@@ -17,10 +17,10 @@ TIMESTEPS, TIMESTEP = 20, 7
 def layers() -> dict[str, Layer]:
     """The layers of the table, by label."""
     return {
-        "conv3x3 64→64, 32×32, width": make_layer(
+        "conv3x3 64→64, 32x32, width": make_layer(
             op="conv3x3", channels=(64,), out_channels=64, height=32, width=32, axis="width",
             timesteps=TIMESTEPS),
-        "conv3x3 192→192, 32×32, channel": make_layer(
+        "conv3x3 192→192, 32x32, channel": make_layer(
             op="conv3x3", channels=(192,), out_channels=192, height=32, width=32, axis="channel",
             timesteps=TIMESTEPS),
         "linear 384→1536, 1024 rows, channel": make_layer(

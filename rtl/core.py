@@ -1,4 +1,4 @@
-"""The accelerator core: load, multiply and store between an AXI4-Lite port and three AXI4 masters."""
+"""The accelerator core: load, multiply, store between an AXI4-Lite port and three AXI4 masters."""
 
 from amaranth import *
 from amaranth.lib import wiring

@@ -18,7 +18,8 @@ from sim.verilator import WAIVERS, environment, verilator_version
 from spec.config import Config
 
 BUILD_ARGUMENTS = (
-    *WAIVERS, "--no-public-flat-rw", "-O3", "--x-assign", "fast", "--x-initial", "fast", "--noassert",
+    *WAIVERS, "--no-public-flat-rw", "-O3", "--x-assign", "fast", "--x-initial", "fast",
+    "--noassert",
     "-CFLAGS", "-std=c++20 -O1")
 
 

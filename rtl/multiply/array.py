@@ -13,13 +13,13 @@ class SystolicArray(wiring.Component):
     Computes ``sums[c] = sum over r of operands[r] * weight[r][c]`` for every column of operands.
 
     Operands enter unskewed; row r is delayed r cycles inside. They move right, partial sums move
-    down, one cell per cycle. Latency: the sum of column c appears ``latency + c`` cycles after its
-    operands. Throughput: one column of operands per cycle; no back-pressure.
+    down, one cell per cycle. Latency: the sum of column c appears ``latency + c`` cycles after
+    its operands. Throughput: one column of operands per cycle; no back-pressure.
 
     Each cell has two weights. ``swap``, presented one cycle before the first operands of a pass,
     makes the shadow weight the active one as it travels with the data. Weight rows go into the
-    shadow weights, the row ``weight_index`` at the cycle ``weight_enable`` is high, and travel right
-    in step. Row r of the next tile may be presented r cycles after ``swap`` or later, and must be
+    shadow weights, the row ``weight_index`` at the cycle ``weight_enable`` is high, and travel
+    right in step. Row r of the next tile may be presented r cycles after ``swap`` or later, and must be
     presented before the next ``swap`` + r. No register is reset: 2n idle cycles empty the array.
 
     Parameters

@@ -47,7 +47,8 @@ class Loops(wiring.Component):
         ends = {}
         kernel_last = layer.kernel - 1
         for name, is_last in (
-            ("act", self.act == layer.act_nibbles[1]), ("weight", self.weight == layer.weight_nibbles[1]),
+            ("act", self.act == layer.act_nibbles[1]),
+            ("weight", self.weight == layer.weight_nibbles[1]),
             ("dx", dx == kernel_last), ("dy", dy == kernel_last),
             ("word", (word + 1 == layer.chunk_words) | (word + 1 == words)),
             ("chunk", chunk + 1 == layer.chunks), ("out", out_word + 1 == layer.out_words),
@@ -156,8 +157,8 @@ class Gather(wiring.Component):
 class Sequencer(wiring.Component):
     """Issues one column of operands per cycle, pass after pass, without a bubble.
 
-    A pass needs: a weight tile in the shadow weights (``loaded``), unless it is the second nibble of
-    the activations; the operand half; a free accumulator bank at the first pass of an output word;
+    A pass needs: a weight tile in the shadow weights (``loaded``), unless it is the second nibble
+    of the activations; the operand half; a free accumulator bank at the first pass of an output word;
     and MIN_PASS cycles since the last one started. Operands reach the array ``latency`` cycles
     after the issue; ``swap`` one cycle earlier than the first ones of a pass.
 

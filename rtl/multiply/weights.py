@@ -180,7 +180,7 @@ class WeightLoader(wiring.Component):
         return m
 
     def _push(self, m, read, drain, full):
-        """Read a complete tile row by row; the memory's read register makes the row a cycle late."""
+        """Read a complete tile row by row; the memory makes the row a cycle late."""
         n = self._config.n
         armed = Signal(init=1)                      # the shadow weights may be overwritten
         pushing, go = Signal(), Signal()

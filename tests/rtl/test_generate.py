@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 
 import pytest
 
@@ -11,11 +12,35 @@ from rtl.generate import TOP, generate, generate_cached, ports, sidecar
 from spec.config import PRESETS
 
 CONFIG = PRESETS["n4"]
+VERILOG_SHA256 = "034d9fa51263a1d15e99c84b9718de856be387b76105230472e6b59e81eb2a2c"
 
 
 def test_generation_is_deterministic_and_cached():
     text = generate(CONFIG)
     assert text == generate(CONFIG) == generate_cached(CONFIG)
+
+
+def test_the_hardware_is_the_recorded_one():
+    """A refactoring leaves the Verilog as it is; a change of hardware records the new hash."""
+    text = generate_cached(CONFIG)
+    assert hashlib.sha256(text.encode()).hexdigest() == VERILOG_SHA256
+
+
+def processes_without_inputs(text):
+    """Bodies of the `always @*` blocks that assign constants only."""
+    blocks = re.findall(r"  always @\* begin\n(.*?)  end\n", text, re.S)
+    constant = re.compile(r"\s*\S+( \[[\d:]+\])? *= \d+'[hdbs]+[0-9a-f]+;")
+    return [b for b in blocks if all(constant.fullmatch(line) for line in b.splitlines())]
+
+
+def test_no_process_without_inputs():
+    """Verilator never runs an `always @*` that reads nothing."""
+    text = generate_cached(CONFIG)
+    text = re.sub(r"^ *if \(\\\$auto\$verilog_backend.*\n", "", text, flags=re.M)   # reads a constant
+    assert text.count("always @*") > 100
+    assert processes_without_inputs(text) == []
+    broken = "  always @* begin\n    a[7:4] = 4'h2;\n    a[3:0] = 4'h1;\n  end\n"
+    assert len(processes_without_inputs(broken + text)) == 1
 
 
 def test_sidecar_describes_the_ports():
