@@ -18,8 +18,8 @@ class SystolicArray(wiring.Component):
 
     Each cell has two weights. ``swap``, presented one cycle before the first operands of a pass,
     makes the shadow weight the active one as it travels with the data. Weight rows go into the
-    shadow weights, the row ``weight_index`` at the cycle ``weight_enable`` is high, and travel
-    right in step. Row r of the next tile may be presented r cycles after ``swap`` or later, and must be
+    shadow weights of row ``weight_index`` while ``weight_enable`` is high, and travel right in
+    step. Row r of the next tile may be presented r cycles after ``swap`` or later, and must be
     presented before the next ``swap`` + r. No register is reset: 2n idle cycles empty the array.
 
     Parameters

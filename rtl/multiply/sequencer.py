@@ -158,9 +158,9 @@ class Sequencer(wiring.Component):
     """Issues one column of operands per cycle, pass after pass, without a bubble.
 
     A pass needs: a weight tile in the shadow weights (``loaded``), unless it is the second nibble
-    of the activations; the operand half; a free accumulator bank at the first pass of an output word;
-    and MIN_PASS cycles since the last one started. Operands reach the array ``latency`` cycles
-    after the issue; ``swap`` one cycle earlier than the first ones of a pass.
+    of the activations; the operand half; a free accumulator bank at the first pass of an output
+    word; and MIN_PASS cycles since the last one started. Operands reach the array ``latency``
+    cycles after the issue; ``swap`` one cycle earlier than the first ones of a pass.
 
     Members
     -------

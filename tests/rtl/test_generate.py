@@ -36,7 +36,7 @@ def processes_without_inputs(text):
 def test_no_process_without_inputs():
     """Verilator never runs an `always @*` that reads nothing."""
     text = generate_cached(CONFIG)
-    text = re.sub(r"^ *if \(\\\$auto\$verilog_backend.*\n", "", text, flags=re.M)   # reads a constant
+    text = re.sub(r"^ *if \(\\\$auto\$verilog_backend.*\n", "", text, flags=re.M)
     assert text.count("always @*") > 100
     assert processes_without_inputs(text) == []
     broken = "  always @* begin\n    a[7:4] = 4'h2;\n    a[3:0] = 4'h1;\n  end\n"
