@@ -15,9 +15,24 @@ from spec.config import Config
 from spec.registers import REGISTERS
 
 TOP = "hqdm_core"
-
-
 _ZERO_MEMORY = re.compile(r"  initial begin\n(?:    \S+\[\d+\] = \d+'[hd]0+;\n)+  end\n")
+
+
+_CONSTANT_PROCESS = re.compile(r"^  always @\*\n    (\S[^;\n]*;)$", re.M)
+
+
+def _guard_constant_processes(module: str) -> str:
+    """`module` with its `always @* x = constant;` made sensitive to a variable set at time 0.
+
+    Yosys writes the constant part of a signal so, and a simulator never runs a process that has
+    no input. Its other processes have the same guard.
+    """
+    if not _CONSTANT_PROCESS.search(module):
+        return module
+    module = _CONSTANT_PROCESS.sub(
+        r"  always @* begin\n    if (constant_guard) begin end\n    \1\n  end", module)
+    return re.sub(r"^(module [^;]*;\n)", r"\1  reg constant_guard = 0;\n", module, count=1,
+                  flags=re.M)
 
 
 def to_verilog(component: Any, name: str) -> str:
@@ -27,7 +42,8 @@ def to_verilog(component: Any, name: str) -> str:
     and one line per word would be a quarter of the text.
     """
     text = verilog.convert(component, name=name, emit_src=False, strip_internal_attrs=True)
-    return _ZERO_MEMORY.sub("", text)
+    modules = re.split(r"(?<=^endmodule\n)", _ZERO_MEMORY.sub("", text), flags=re.M)
+    return "".join(_guard_constant_processes(module) for module in modules)
 
 
 def generate(config: Config) -> str:

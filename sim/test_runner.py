@@ -9,6 +9,7 @@ from amaranth import *
 from amaranth.lib import stream, wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
+from cocotb.triggers import Timer
 from cocotb.utils import get_sim_time
 
 from sim.runner import run_block
@@ -29,6 +30,21 @@ class Queue(wiring.Component):
         return m
 
 
+class Constant(wiring.Component):
+    """`o`: 2 in the high byte, which nothing else drives, and `x` or 0 in the low one."""
+
+    s: In(1)
+    x: In(8)
+    o: Out(16)
+
+    def elaborate(self, platform):
+        m = Module()
+        m.d.comb += self.o[8:].eq(2)
+        with m.If(self.s):
+            m.d.comb += self.o[:8].eq(self.x)
+        return m
+
+
 @cocotb.test(timeout_time=100, timeout_unit="us")
 async def keeps_order(dut):
     generator = random.Random(cocotb.RANDOM_SEED)
@@ -43,11 +59,24 @@ async def keeps_order(dut):
         assert cycles <= len(data) + 3
 
 
+@cocotb.test(timeout_time=1, timeout_unit="us")
+async def constant_part(dut):
+    dut.s.value, dut.x.value = 1, 0x34
+    await Timer(1, unit="ns")
+    assert int(dut.o.value) == 0x0234
+
+
 @pytest.mark.parametrize("gap", [0.0, 0.5])
 def test_fifo(gap):
-    run_block(Queue(), "fifo", __name__, seed=3, parameters={"GAP": str(gap)})
+    run_block(Queue(), "fifo", __name__, seed=3, testcase="keeps_order",
+              parameters={"GAP": str(gap)})
 
 
 def test_failure_is_reported():
     with pytest.raises(AssertionError, match="keeps_order"):
-        run_block(Queue(), "fifo", __name__, parameters={"GAP": "no number"})
+        run_block(Queue(), "fifo", __name__, testcase="keeps_order",
+                  parameters={"GAP": "no number"})
+
+
+def test_constant_part_of_a_signal():
+    run_block(Constant(), "constant", __name__, testcase="constant_part")
