@@ -3,16 +3,15 @@
 Errors end with exit code 2 and one line on stderr.
 """
 
-import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Annotated, cast
 
 import typer
-from rich.console import Console
-from rich.table import Table
 from typer.exceptions import TyperException
 
+from firmware.commands import models, train
+from firmware.commands.output import Json, print_rows, print_values
 from spec import PRESETS, config_by_name
 from spec.layer import Axis, Op, Residual
 
@@ -22,29 +21,7 @@ app = typer.Typer(
     add_completion=False, rich_markup_mode=None,
     help="HQ-DM accelerator: run layers on the RTL, write Verilog.")
 
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 ConfigName = Annotated[str, typer.Option("--config", help=f"One of {', '.join(PRESETS)}.")]
-
-
-def _flat(values: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    rows = []
-    for key, value in values.items():
-        if isinstance(value, dict):
-            rows += _flat(value, f"{prefix}{key}.")
-        else:
-            text = f"{value:,.3f}" if isinstance(value, float) else str(value)
-            rows.append((prefix + key, text))
-    return rows
-
-
-def _print(values: dict[str, Any], as_json: bool) -> None:
-    if as_json:
-        print(json.dumps(values))
-        return
-    table = Table("", "", box=None, show_header=False)
-    for row in _flat(values):
-        table.add_row(*row)
-    Console(markup=False, highlight=False).print(table)
 
 
 @app.command()
@@ -82,7 +59,7 @@ def layer(
         weight_bits=weight_bits, axis=cast(Axis, rotate), order=order, stride=stride,
         upsample=upsample, padding=padding, residual=cast(Residual, residual),
         timesteps=timesteps)
-    _print(compare_layer(
+    print_values(compare_layer(
         described, config_by_name(config), backend=cast(Backend, backend), timestep=timestep,
         memory_latency=memory_latency, seed=seed), as_json)
 
@@ -98,7 +75,7 @@ def verilog(
     from rtl.generate import write_verilog
     description = write_verilog(chosen, output)
     del description["ports"], description["registers"]
-    _print({"output": str(output), "sidecar": f"{output}.json"} | description, as_json)
+    print_values({"output": str(output), "sidecar": f"{output}.json"} | description, as_json)
 
 
 @app.command()
@@ -109,13 +86,11 @@ def configs(as_json: Json = False) -> None:
                  "buffer_words": c.buffer_words, "acc_words": c.acc_words,
                  "operand_bits": c.operand_bits, "hash": f"0x{c.hash:08x}"}
         for c in PRESETS.values()}
-    if as_json:
-        _print(rows, True)
-        return
-    table = Table("name", *next(iter(rows.values())), box=None)
-    for name, row in rows.items():
-        table.add_row(name, *map(str, row.values()))
-    Console(highlight=False).print(table)
+    print_rows(rows, as_json)
+
+
+for command in (models, train):
+    command.register(app)
 
 
 def _fail(error: Exception) -> int:

@@ -1,0 +1,1 @@
+"""Bodies of the commands of `hqdm`: each module has `register(app)`."""

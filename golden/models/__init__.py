@@ -1,0 +1,1 @@
+"""The float models: autoencoder, class-conditional UNet, sampler, checkpoints."""
