@@ -1,0 +1,188 @@
+"""Fake quantisers with learnable steps: integers forward, LSQ gradients backward.
+
+The integer is what the load unit computes, q = clamp(round(r / step), -Q, Q), ties to even.
+A quantiser returns q and its scale apart, so that products are sums of integers, scaled once at
+the end. The scale is a constant there: the gradient of the step enters at the rounding, as in
+LSQ (without its gradient scale).
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import FunctionCtx
+
+from golden.qat.search import search_asymmetric, search_symmetric
+from golden.qat.timestep import Timestep
+from spec.fixed import check_bits, symmetric_max
+
+Bound = Tensor | float
+
+
+class _Quantise(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, r: Tensor, step: Tensor, low: Bound, high: Bound) -> Tensor:
+        v = r / step
+        tensors = isinstance(low, Tensor)
+        ctx.save_for_backward(v, step, *((low, high) if tensors else ()))
+        ctx.bounds = None if tensors else (low, high)
+        return v.round().clamp(low, high)  # type: ignore[type-var]
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        g, (v, step, *bounds) = gradients[0], ctx.saved_tensors
+        low, high = ctx.bounds or bounds
+        inside = (v >= low) & (v <= high)
+        scaled = g / step
+        of_r = scaled * inside
+        q = v.round().clamp(low, high)
+        of_step = (scaled * q - of_r * v).sum_to_size(step.shape)
+        if ctx.bounds is not None:
+            return of_r, of_step, None, None
+        of_low, of_high = ((g * past).sum_to_size(low.shape) for past in (v < low, v > high))
+        return of_r, of_step, of_low, of_high
+
+
+def quantise(r: Tensor, step: Tensor, low: Bound, high: Bound) -> Tensor:
+    """q = clamp(round(r / step), low, high), float holding integers; ties to even.
+
+    Gradients are those of q * step with the later factor `step` held constant, that is LSQ's:
+    d(q step)/dr = 1 inside, 0 outside; d(q step)/dstep = q - r / step inside, q outside;
+    a bound given as a tensor gets the gradient of the values it clamps.
+    """
+    return _Quantise.apply(r, step, low, high)
+
+
+class _Round(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: FunctionCtx, x: Tensor) -> Tensor:
+        return x.round()
+
+    @staticmethod
+    def backward(ctx: FunctionCtx, *gradients: Tensor) -> Tensor:
+        return gradients[0]
+
+
+def round_through(x: Tensor) -> Tensor:
+    """round(x), ties to even, with the gradient of x (straight through)."""
+    return _Round.apply(x)
+
+
+class Steps(nn.Module):
+    """A learnable table of positive steps, kept as logarithms.
+
+    So a step cannot become negative, and the learning rate is a relative change per iteration,
+    the same for layers of any range (docs/quantisation.md).
+    """
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.log = nn.Parameter(torch.zeros(size))
+
+    def at(self, index: Tensor) -> Tensor:
+        return self.log[index].exp()
+
+    def all(self) -> Tensor:
+        return self.log.exp()
+
+    def assign(self, index: Tensor | slice, values: Tensor) -> None:
+        with torch.no_grad():
+            self.log[index] = values.log().to(self.log)
+
+
+class FixedSteps(nn.Module):
+    """A table of steps as exported."""
+
+    values: Tensor
+
+    def __init__(self, values: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("values", values.detach().clone())
+
+    def at(self, index: Tensor) -> Tensor:
+        return self.values[index]
+
+    def all(self) -> Tensor:
+        return self.values
+
+
+def per_sample(values: Tensor, like: Tensor) -> Tensor:
+    """() stays, (B,) becomes (B, 1, ..) to broadcast against `like` (B, ...)."""
+    return values if values.dim() == 0 else values.view(-1, *[1] * (like.dim() - 1))
+
+
+class SymmetricQuantiser(nn.Module):
+    """q in -Q..Q with one learnable step per timestep.
+
+    Parameters
+    ----------
+    bits: 2, 3, 4 or 8; Q = spec.fixed.symmetric_max(bits).
+    timestep: whose index selects the step.
+
+    Members
+    -------
+    forward(r (B, ...)) -> (q of r's shape, scale () or (B, 1, ..), detached).
+    """
+
+    def __init__(self, bits: int, timestep: Timestep) -> None:
+        super().__init__()
+        check_bits(bits, "activation bits")
+        self.bits, self.timestep = bits, timestep
+        self.limit = symmetric_max(bits)
+        self.steps: Steps | FixedSteps = Steps(len(timestep))
+
+    def forward(self, r: Tensor) -> tuple[Tensor, Tensor]:
+        if self.timestep.observing:
+            self.observe(r)
+        step = per_sample(self.steps.at(self.timestep.index), r)
+        q = r / step if self.timestep.observing else quantise(r, step, -self.limit, self.limit)
+        return q, step.detach()
+
+    def observe(self, r: Tensor) -> None:
+        """Set this timestep's step to the one of least squared error on `r`."""
+        assert isinstance(self.steps, Steps)
+        self.steps.assign(self.timestep.index, search_symmetric(r, self.limit))
+
+    def freeze(self, entries: list[int]) -> None:
+        """Keep the steps at `entries` of the table, no longer learnable."""
+        self.steps = FixedSteps(self.steps.all()[entries])
+
+
+class AsymmetricQuantiser(nn.Module):
+    """q + z in 0..2**bits - 1 with a learnable step and zero point z per timestep (EfficientDM).
+
+    The zero point is an integer, so that padding zeros stay exact; it is learnt straight
+    through. forward as `SymmetricQuantiser`: q already has the zero point taken off. Uses all
+    2**bits levels.
+    """
+
+    def __init__(self, bits: int, timestep: Timestep) -> None:
+        super().__init__()
+        check_bits(bits, "activation bits")
+        self.bits, self.timestep = bits, timestep
+        self.levels = (1 << bits) - 1
+        self.steps: Steps | FixedSteps = Steps(len(timestep))
+        self.zero = nn.Parameter(torch.zeros(len(timestep)))
+
+    def forward(self, r: Tensor) -> tuple[Tensor, Tensor]:
+        if self.timestep.observing:
+            self.observe(r)
+        step = per_sample(self.steps.at(self.timestep.index), r)
+        if self.timestep.observing:
+            return r / step, step.detach()
+        zero = round_through(per_sample(self.zero[self.timestep.index], r))
+        return quantise(r, step, -zero, self.levels - zero), step.detach()
+
+    def observe(self, r: Tensor) -> None:
+        """Set this timestep's step and zero point to those of least squared error on `r`."""
+        assert isinstance(self.steps, Steps)
+        step, zero = search_asymmetric(r, self.levels)
+        self.steps.assign(self.timestep.index, step)
+        with torch.no_grad():
+            self.zero[self.timestep.index] = zero.to(self.zero)
+
+    def freeze(self, entries: list[int]) -> None:
+        """Keep the entries `entries` of both tables, no longer learnable."""
+        self.steps = FixedSteps(self.steps.all()[entries])
+        zero = self.zero.detach().round()[entries]
+        self.zero = nn.Parameter(zero, requires_grad=False)
