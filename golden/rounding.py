@@ -45,3 +45,26 @@ def saturate(v: Tensor, bits: int) -> Tensor:
     """Clamp int64 `v` to the signed range of `bits` bits, still int64."""
     _check_int64("saturate", v)
     return v.clamp(-(1 << (bits - 1)), (1 << (bits - 1)) - 1)
+
+
+def divide(a: Tensor, b: int | Tensor) -> Tensor:
+    """a / b rounded to nearest, ties to even: `rhe` for a divisor that is no power of two.
+
+    Parameters
+    ----------
+    a: int64 tensor, |a| <= 2**62.
+    b: positive, at most 2**61, an int or an int64 tensor that broadcasts against `a`.
+
+    Raises
+    ------
+    TypeError: `a` is not int64.
+    ValueError: `b` not positive.
+    """
+    _check_int64("divide", a)
+    divisor = torch.as_tensor(b, dtype=torch.int64, device=a.device)
+    if int(divisor.min()) < 1:
+        raise ValueError(f"divide: wanted a positive divisor, got {int(divisor.min())}")
+    floor = torch.div(a, divisor, rounding_mode="floor")
+    twice = (a - floor * divisor) * 2
+    up = (twice > divisor) | ((twice == divisor) & ((floor & 1) == 1))
+    return floor + up.to(torch.int64)

@@ -12,10 +12,12 @@ from spec.fixed import (
     symmetric_max,
     weight_range,
 )
+from spec.stages import PLAIN_LOAD, PLAIN_STORE, LoadStages, StoreStages
 
 Axis = Literal["none", "channel", "width"]
 Op = Literal["linear", "conv1x1", "conv3x3"]
 Residual = Literal["none", "add", "subtract"]
+Product = Literal["none", "scores", "mix"]
 MAX_DIMENSION = (1 << 16) - 1
 
 
@@ -41,7 +43,7 @@ def _check_dimension(name: str, value: int) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Load:
-    """The activation operand: sources, nearest upsampling, rotation, quantisation.
+    """The activation operand: sources, stages, nearest upsampling, rotation, quantisation.
 
     Parameters
     ----------
@@ -51,6 +53,7 @@ class Load:
     axis: axis of the Hadamard rotation, "channel", "width" or "none".
     order: log2 of the rotation block; 0 exactly if `axis` is "none" (or the axis is odd).
     bits: width of the quantised activations, 2, 3, 4 or 8.
+    stages: normalisation and table before the rotation; none by default.
 
     Raises
     ------
@@ -64,6 +67,7 @@ class Load:
     axis: Axis = "none"
     order: int = 0
     bits: int = 4
+    stages: LoadStages = PLAIN_LOAD
 
     def __post_init__(self) -> None:
         if not isinstance(self.channels, tuple) or len(self.channels) not in (1, 2):
@@ -72,6 +76,9 @@ class Load:
             _check_dimension(name, getattr(self, name))
         for c in self.channels:
             _check_dimension("channels", c)
+        if self.stages.groups and self.total_channels % self.stages.groups:
+            raise ValueError(f"groups: wanted a divisor of {self.total_channels} channels, got "
+                             f"{self.stages.groups}")
         _check_choice("upsample", self.upsample, (1, 2))
         _check_choice("axis", self.axis, ("none", "channel", "width"))
         check_bits(self.bits, "activation bits")
@@ -113,6 +120,10 @@ class Multiply:
     stride: 1 or 2 (1 for linear).
     padding: rows and columns of zeros at each border: 0 or 1 for conv3x3, else 0.
     bits: width of the weights, 2, 3, 4 or 8.
+    product: "none"; else (linear, 8 bits) a second activation tensor takes the place of the
+        weights: "scores", queries times keys, or "mix", probabilities times values.
+    heads: independent blocks of a product; queries are heads x size channels, scores are
+        heads x keys channels.
 
     Raises
     ------
@@ -124,6 +135,8 @@ class Multiply:
     stride: int = 1
     padding: int = 0
     bits: int = 4
+    product: Product = "none"
+    heads: int = 1
 
     def __post_init__(self) -> None:
         _check_choice("op", self.op, ("linear", "conv1x1", "conv3x3"))
@@ -131,6 +144,13 @@ class Multiply:
         _check_choice("stride", self.stride, (1,) if self.op == "linear" else (1, 2))
         _check_choice("padding", self.padding, (0, 1) if self.op == "conv3x3" else (0,))
         check_bits(self.bits, "weight bits")
+        _check_choice("product", self.product, ("none", "scores", "mix"))
+        if self.product != "none" and (self.op != "linear" or self.bits != 8):
+            raise ValueError(f"product: wanted linear at 8 bits, got {self.op} at {self.bits} bits")
+        if self.heads < 1 or self.out_channels % self.heads or (
+                self.heads > 1 and self.product == "none"):
+            raise ValueError(f"heads: wanted a divisor of {self.out_channels} output channels of a "
+                             f"product, got {self.heads}")
 
     @property
     def kernel(self) -> int:
@@ -144,9 +164,11 @@ class Store:
     Parameters
     ----------
     residual: "none", "add" or "subtract" a second int16 tensor of the output's shape.
+    stages: row reciprocal, gate, class bias and statistics; none by default.
     """
 
     residual: Residual = "none"
+    stages: StoreStages = PLAIN_STORE
 
     def __post_init__(self) -> None:
         _check_choice("residual", self.residual, ("none", "add", "subtract"))
@@ -179,6 +201,12 @@ class Layer:
             raise ValueError(
                 f"{self.name}: linear wants width 1 and upsample 1, got width "
                 f"{self.load.width} and upsample {self.load.upsample}")
+        if self.load.total_channels % self.multiply.heads:
+            raise ValueError(f"{self.name}: wanted channels in {self.multiply.heads} heads, got "
+                             f"{self.load.total_channels}")
+        if self.store.stages.gate and self.multiply.out_channels % 2:
+            raise ValueError(f"{self.name}: wanted two halves for the gate, got "
+                             f"{self.multiply.out_channels} output channels")
         for name, size in (("height", self.out_height), ("width", self.out_width)):
             if size < 1:
                 raise ValueError(
@@ -203,8 +231,19 @@ class Layer:
 
     @property
     def depth(self) -> int:
-        """Products summed per output: input channels times kernel taps."""
-        return self.load.total_channels * self.multiply.kernel ** 2
+        """Products summed per output: input channels (of a head) times kernel taps."""
+        return self.load.total_channels // self.multiply.heads * self.multiply.kernel ** 2
+
+    @property
+    def stored_channels(self) -> int:
+        """Channels of the output tensor: half the output channels if they are gated."""
+        return self.multiply.out_channels // (2 if self.store.stages.gate else 1)
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """Names of the optional stages of the load and the store."""
+        product = () if self.multiply.product == "none" else (self.multiply.product,)
+        return (*self.load.stages.names, *product, *self.store.stages.names)
 
     @property
     def partial_sum_bound(self) -> int:

@@ -6,6 +6,17 @@ from golden.rounding import rhe, saturate
 from spec.fixed import CARRIER_BITS, MID_BITS
 
 
+def channel_scale(acc: Tensor, multipliers: Tensor, channel_shift: int) -> Tensor:
+    """mid = sat24(rhe(acc * M[o], S1)): `acc` int64 (..., O, H, W), `multipliers` int64 [O]."""
+    channel = multipliers.to(acc.device)[:, None, None]     # (O,) -> (O, 1, 1)
+    return saturate(rhe(acc * channel, channel_shift), MID_BITS)
+
+
+def step_scale(mid: Tensor, step_multiplier: int, step_shift: int) -> Tensor:
+    """y = sat16(rhe(mid * Mt, St))."""
+    return saturate(rhe(mid * step_multiplier, step_shift), CARRIER_BITS)
+
+
 def requantise(acc: Tensor, multipliers: Tensor, channel_shift: int, step_multiplier: int,
                step_shift: int) -> Tensor:
     """sat16(rhe(sat24(rhe(acc * M[o], S1)) * Mt, St)).
@@ -19,6 +30,4 @@ def requantise(acc: Tensor, multipliers: Tensor, channel_shift: int, step_multip
     -------
     int64 of acc's shape, within int16.
     """
-    channel = multipliers.to(acc.device)[:, None, None]     # (O,) -> (O, 1, 1)
-    mid = saturate(rhe(acc * channel, channel_shift), MID_BITS)
-    return saturate(rhe(mid * step_multiplier, step_shift), CARRIER_BITS)
+    return step_scale(channel_scale(acc, multipliers, channel_shift), step_multiplier, step_shift)

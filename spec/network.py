@@ -1,0 +1,164 @@
+"""A network is a list of layers and the tensors between them; one list, three readers."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from spec.layer import Layer
+from spec.stages import Statistic
+
+
+@dataclass(frozen=True, kw_only=True)
+class TensorSpec:
+    """An int16 carrier in memory: [height][width][channels].
+
+    Rows of a linear layer are its pixels in order, so (C, H, W) and (C, H * W, 1) are the same
+    bytes.
+    """
+
+    name: str
+    channels: int
+    height: int
+    width: int
+
+    def __post_init__(self) -> None:
+        if min(self.channels, self.height, self.width) < 1:
+            raise ValueError(f"tensor {self.name}: wanted positive sizes, got "
+                             f"{self.channels} x {self.height} x {self.width}")
+
+    @property
+    def pixels(self) -> int:
+        return self.height * self.width
+
+
+@dataclass(frozen=True, kw_only=True)
+class Node:
+    """A layer and the tensors it reads and writes.
+
+    Parameters
+    ----------
+    sources: names of the tensors the load reads, one per entry of `layer.load.channels`.
+    output: name of the tensor the store writes.
+    second: name of the residual operand, exactly if the layer has a residual.
+    weights: name of the tensor that takes the place of the weights, exactly for a product.
+    """
+
+    layer: Layer
+    sources: tuple[str, ...]
+    output: str
+    second: str | None = None
+    weights: str | None = None
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """Every tensor the node reads."""
+        return tuple(n for n in (*self.sources, self.second, self.weights) if n is not None)
+
+
+def _fits(layer: Layer, tensor: TensorSpec, height: int, width: int) -> bool:
+    """Whether `tensor` has the size; linear layers read pixels as rows."""
+    if layer.multiply.op == "linear":
+        return tensor.pixels == height * width
+    return (tensor.height, tensor.width) == (height, width)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Network:
+    """An ordered list of layers, valid by construction.
+
+    Parameters
+    ----------
+    tensors: every carrier, the input's first.
+    nodes: the layers in order of execution.
+    input, output: names of the tensors that enter and leave.
+    timesteps: entries of every per-timestep table.
+    classes: classes the biases may depend on, 1 if there are none.
+
+    Raises
+    ------
+    ValueError: names that are unknown, written twice or read before they are written; shapes
+        that do not fit; statistics that a normalisation needs and its source does not gather.
+    """
+
+    name: str
+    tensors: tuple[TensorSpec, ...]
+    nodes: tuple[Node, ...]
+    input: str
+    output: str
+    timesteps: int
+    classes: int = 1
+
+    def __post_init__(self) -> None:
+        known = {t.name: t for t in self.tensors}
+        if len(known) != len(self.tensors):
+            raise ValueError(f"network {self.name}: wanted tensors of different names")
+        gathered: dict[str, tuple[Statistic, ...]] = {self.input: ()}
+        for node in self.nodes:
+            self._check_node(node, known, gathered)
+            gathered[node.output] = node.layer.store.stages.statistics
+        if self.output not in gathered or self.input not in known:
+            raise ValueError(f"network {self.name}: wanted input {self.input!r} and output "
+                             f"{self.output!r} among its tensors")
+
+    def _check_node(self, node: Node, known: dict[str, TensorSpec],
+                    gathered: dict[str, tuple[Statistic, ...]]) -> None:
+        layer, load = node.layer, node.layer.load
+        for name in node.reads:
+            if name not in gathered:
+                raise ValueError(f"{layer.name}: wanted a tensor that is already written, got "
+                                 f"{name!r}")
+        if node.output in gathered or node.output not in known:
+            raise ValueError(f"{layer.name}: wanted a declared tensor that is not yet written, "
+                             f"got {node.output!r}")
+        if tuple(known[s].channels for s in node.sources) != load.channels or not all(
+                _fits(layer, known[s], load.height, load.width) for s in node.sources):
+            raise ValueError(f"{layer.name}: wanted sources of {load.channels} channels, "
+                             f"{load.height} x {load.width}, got {node.sources}")
+        self._check_output(node, known)
+        for source in node.sources:
+            missing = [s for s in load.stages.needs if s not in gathered[source]]
+            if missing:
+                raise ValueError(f"{layer.name}: wanted {source!r} stored with its "
+                                 f"{missing[0]} statistics, got {gathered[source]}")
+
+    def _check_output(self, node: Node, known: dict[str, TensorSpec]) -> None:
+        layer = node.layer
+        for name in (node.output, node.second):
+            if name is None:
+                continue
+            tensor = known[name]
+            if tensor.channels != layer.stored_channels or not _fits(
+                    layer, tensor, layer.out_height, layer.out_width):
+                raise ValueError(
+                    f"{layer.name}: wanted {name!r} of {layer.stored_channels} channels, "
+                    f"{layer.out_height} x {layer.out_width}, got {tensor}")
+        if (node.second is None) != (layer.store.residual == "none"):
+            raise ValueError(f"{layer.name}: wanted a second operand exactly for a residual, got "
+                             f"{node.second!r}")
+        if (node.weights is None) != (layer.multiply.product == "none"):
+            raise ValueError(f"{layer.name}: wanted a tensor of weights exactly for a product, "
+                             f"got {node.weights!r}")
+        if layer.timesteps != self.timesteps:
+            raise ValueError(f"{layer.name}: wanted {self.timesteps} timesteps, got "
+                             f"{layer.timesteps}")
+        if layer.store.stages.classes not in (1, self.classes):
+            raise ValueError(f"{layer.name}: wanted 1 or {self.classes} classes, got "
+                             f"{layer.store.stages.classes}")
+
+    def tensor(self, name: str) -> TensorSpec:
+        """The tensor called `name`; KeyError if there is none."""
+        return {t.name: t for t in self.tensors}[name]
+
+    def last_reads(self) -> Iterator[tuple[Node, tuple[str, ...]]]:
+        """Each node with the tensors that nothing after it reads (the output is kept)."""
+        seen = {self.output}
+        freed: list[tuple[Node, tuple[str, ...]]] = []
+        for node in reversed(self.nodes):
+            names = dict.fromkeys((*node.reads, node.output))
+            freed.append((node, tuple(n for n in names if n not in seen)))
+            seen.update(names)
+        yield from reversed(freed)
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of one call for one image."""
+        return sum(node.layer.macs for node in self.nodes)
