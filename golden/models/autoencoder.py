@@ -9,7 +9,7 @@ from golden.models.presets import AutoencoderPreset
 
 
 def make_autoencoder(preset: AutoencoderPreset) -> AutoencoderKL:
-    """A freshly initialised autoencoder; its `config.scaling_factor` is 1 until training sets it."""
+    """A freshly initialised autoencoder; its `config.scaling_factor` is 1 until it is trained."""
     levels = len(preset.channels)
     return AutoencoderKL(
         in_channels=3, out_channels=3, latent_channels=preset.latent_channels,

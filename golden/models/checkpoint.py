@@ -1,0 +1,136 @@
+"""Checkpoints: safetensors whose header holds what they are and a checksum of everything.
+
+Loading never executes code. The checksum is over the names, dtypes, shapes and bytes of the
+tensors and over the header, so that a truncated, damaged or edited file is refused.
+"""
+
+import hashlib
+import json
+import os
+import struct
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+FORMAT = "hqdm-1"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint:
+    """Tensors with what they are.
+
+    Members
+    -------
+    kind: "unet", "autoencoder", "training", ...; checked at loading.
+    architecture: all that is needed to build the module, as JSON holds it.
+    training: step, seed, and whatever else tells where it comes from.
+    """
+
+    kind: str
+    architecture: dict[str, Any]
+    tensors: dict[str, Tensor]
+    training: dict[str, Any]
+
+    def digest(self) -> str:
+        """SHA-256 over the header and every tensor, in hexadecimal."""
+        digest = hashlib.sha256()
+        header = [FORMAT, self.kind, self.architecture, self.training]
+        digest.update(json.dumps(header, sort_keys=True).encode())
+        for name, tensor in sorted(self.tensors.items()):
+            flat = tensor.detach().cpu().contiguous()
+            digest.update(f"{name} {flat.dtype} {tuple(flat.shape)}".encode())
+            digest.update(flat.reshape(-1).view(torch.uint8).numpy().data)
+        return digest.hexdigest()
+
+
+def write_bytes_atomically(path: Path, data: bytes) -> None:
+    """Write `data` to a temporary name beside `path`, then rename it over `path`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def save_checkpoint(path: Path, checkpoint: Checkpoint) -> str:
+    """Write `checkpoint` atomically; returns its digest."""
+    digest = checkpoint.digest()
+    header = {
+        "format": FORMAT, "kind": checkpoint.kind,
+        "architecture": json.dumps(checkpoint.architecture, sort_keys=True),
+        "training": json.dumps(checkpoint.training, sort_keys=True), "sha256": digest}
+    tensors = {name: t.detach().cpu().contiguous() for name, t in checkpoint.tensors.items()}
+    write_bytes_atomically(Path(path), save(tensors, header))
+    return digest
+
+
+def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            return file.metadata() or {}, {name: file.get_tensor(name) for name in file.keys()}
+    except (SafetensorError, struct.error, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: wanted a whole safetensors file, got a truncated or damaged "
+                         f"one ({error})") from error
+
+
+def load_checkpoint(
+    path: Path, kind: str, architecture: Mapping[str, Any] | None = None,
+) -> Checkpoint:
+    """Read and verify a checkpoint of `kind` and, if given, of `architecture`.
+
+    Raises
+    ------
+    FileNotFoundError: there is no such file.
+    ValueError: truncated, damaged, altered, no checkpoint of ours, or of another kind or
+    architecture; one line that names the file.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such checkpoint")
+    header, tensors = _read(path)
+    if header.get("format") != FORMAT:
+        raise ValueError(f"{path}: wanted a checkpoint of format {FORMAT}, got "
+                         f"{header.get('format', 'none')}")
+    if header.get("kind") != kind:
+        raise ValueError(f"{path}: wanted a checkpoint of kind {kind}, got {header.get('kind')}")
+    loaded = Checkpoint(kind=kind, architecture=json.loads(header.get("architecture", "{}")),
+                        tensors=tensors, training=json.loads(header.get("training", "{}")))
+    digest = loaded.digest()
+    if digest != header.get("sha256"):
+        raise ValueError(f"{path}: checksum is {digest[:12]}, wanted "
+                         f"{header.get('sha256', 'none')[:12]}; the file was altered")
+    if architecture is not None:
+        _check_architecture(path, loaded.architecture, architecture)
+    return loaded
+
+
+def _check_architecture(path: Path, got: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    for key in sorted(set(got) | set(wanted)):
+        if got.get(key) != wanted.get(key):
+            raise ValueError(f"{path}: another architecture: wanted {key} {wanted.get(key)}, "
+                             f"got {got.get(key)}")
+
+
+def load_state(module: torch.nn.Module, tensors: Mapping[str, Tensor], where: str) -> None:
+    """Copy `tensors` into `module`; ValueError names the first that is missing or misshapen."""
+    state = module.state_dict()
+    for name in sorted(set(state) | set(tensors)):
+        wanted = tuple(state[name].shape) if name in state else "no such tensor"
+        got = tuple(tensors[name].shape) if name in tensors else "no such tensor"
+        if wanted != got:
+            raise ValueError(f"{where}: another architecture: {name}: wanted {wanted}, got {got}")
+    module.load_state_dict({n: t.to(state[n].dtype) for n, t in tensors.items()})
