@@ -82,7 +82,8 @@ def _layer_rule(name: str, module: nn.Conv2d | nn.Linear, role: Role, trace: Tra
         "name": name, "role": role, "weight_bits": weights, "activation_bits": activations,
         "asymmetric": method.asymmetric, "outputs": module.weight.shape[0]}
     if isinstance(module, nn.Linear):
-        rule = Rule(kind="linear", sources=(shape[-1],), height=shape[-2], width=1, **common)
+        rows = 1 if role == "condition" else shape[-2]
+        rule = Rule(kind="linear", sources=(shape[-1],), height=rows, width=1, **common)
         axis = method.linear_axis
     else:
         up = 2 if name in trace.upsampled else 1

@@ -16,17 +16,17 @@ from golden.qat.search import search_asymmetric, search_symmetric
 from golden.qat.timestep import Timestep
 from spec.fixed import check_bits, symmetric_max
 
-Bound = Tensor | float
+Bound = Tensor | float      # both bounds of a quantiser are of one kind
 
 
 class _Quantise(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, r: Tensor, step: Tensor, low: Bound, high: Bound) -> Tensor:
+    def forward(ctx: Any, r: Tensor, step: Tensor, low: Any, high: Any) -> Tensor:
         v = r / step
         tensors = isinstance(low, Tensor)
         ctx.save_for_backward(v, step, *((low, high) if tensors else ()))
         ctx.bounds = None if tensors else (low, high)
-        return v.round().clamp(low, high)  # type: ignore[type-var]
+        return v.round().clamp(low, high)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:

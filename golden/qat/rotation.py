@@ -5,7 +5,7 @@ multiply by 2**order. The factor 2**-order belongs to the layer's scale, so betw
 rotations the values are those the load unit quantises.
 """
 
-from functools import lru_cache
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -16,14 +16,15 @@ from spec.layer import effective_order
 __all__ = ["effective_order", "hadamard", "rotate"]
 
 
-@lru_cache(maxsize=None)
-def hadamard(order: int, device: torch.device = torch.device("cpu")) -> Tensor:
+@cache
+def hadamard(order: int, device: torch.device | str = "cpu") -> Tensor:
     """Sylvester's matrix of 2**order points in natural order, float32, entries +-1."""
     if not 0 <= order <= MAX_ORDER:
         raise ValueError(f"hadamard order: wanted 0..{MAX_ORDER}, got {order}")
-    h = torch.ones(1, 1, device=device)
-    for _ in range(order):
-        h = torch.cat((torch.cat((h, h), 1), torch.cat((h, -h), 1)), 0)
+    with torch.inference_mode(False):       # the cached matrix serves training too
+        h = torch.ones(1, 1, device=device)
+        for _ in range(order):
+            h = torch.cat((torch.cat((h, h), 1), torch.cat((h, -h), 1)), 0)
     return h
 
 
