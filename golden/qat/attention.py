@@ -34,7 +34,7 @@ class Products(nn.Module):
             return (e @ v) * step_v / total
 
 
-def _tokens(attention: nn.Module, x: Tensor) -> Tensor:
+def _tokens(attention: Any, x: Tensor) -> Tensor:
     """(B, C, H, W) -> (B, N, C) and the group norm, both only where the module has them."""
     if x.dim() == 4:
         x = x.flatten(2).transpose(1, 2)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 
 from golden.qat.convert import Quantised
-from golden.qat.trajectory import Teacher, Trajectories, predict
+from golden.qat.trajectory import Teacher, Trajectories, contexts, predict
 
 SAMPLES = 16            # trajectories looked at per timestep
 
@@ -28,11 +28,7 @@ def calibrate(student: Quantised, teacher: Teacher, data: Trajectories, *,
     ValueError: trajectories of another schedule.
     """
     check_schedule(student, data)
-    labels = data.labels[:samples]
-    context = None
-    if teacher.tokens is not None:
-        rows = torch.cat((labels, torch.full_like(labels, teacher.classes)))
-        context = teacher.tokens.to(labels.device)[rows[:len(labels) * teacher.halves]][:, None]
+    context = contexts(teacher, data.labels[:samples])
     with student.timestep.observation():
         for index, t in enumerate(data.schedule):
             latents = data.latents[:samples, index].float().repeat(teacher.halves, 1, 1, 1)

@@ -44,7 +44,7 @@ class Quantised:
                 if isinstance(layer := self.model.get_submodule(r.name), QuantisedLayer)}
 
 
-def _conv_shape(name: str, conv: nn.Conv2d) -> dict[str, int]:
+def _conv_shape(name: str, conv: nn.Conv2d) -> dict[str, Any]:
     """kernel, stride and padding of a square, ungrouped convolution."""
     square = [len(set(pair)) == 1 for pair in (conv.kernel_size, conv.stride, conv.padding)]
     if not all(square) or isinstance(conv.padding, str) or conv.groups != 1 or (
@@ -142,8 +142,13 @@ def _replace_everywhere(model: nn.Module, old: nn.Module, new: nn.Module) -> Non
                 setattr(parent, child, new)
 
 
+def _quantiser(rule: Rule, timestep: Timestep) -> SymmetricQuantiser | AsymmetricQuantiser:
+    chosen = AsymmetricQuantiser if rule.asymmetric else SymmetricQuantiser
+    return chosen(rule.activation_bits, timestep)
+
+
 def install(model: nn.Module, rules: Iterable[Rule], timestep: Timestep,
-            make_weight: Callable[[Rule, nn.Module], Weight]) -> Quantised:
+            make_weight: Callable[[Rule, Any], Weight]) -> Quantised:
     """Replace, in place, every layer that has a rule; hook the timestep in.
 
     Parameters
@@ -151,17 +156,16 @@ def install(model: nn.Module, rules: Iterable[Rule], timestep: Timestep,
     make_weight: gives the integer weights of a layer from its rule and float module.
     """
     rules = tuple(rules)
-    quantisers = {False: SymmetricQuantiser, True: AsymmetricQuantiser}
     attended = set()
     for rule in rules:
         if rule.kind == "attention":
-            attention = model.get_submodule(rule.name.rpartition(".")[0])
+            attention: Any = model.get_submodule(rule.name.rpartition(".")[0])
             attention.products = Products(rule.activation_bits, timestep)
             attention.set_processor(QuantisedAttention())
             attended.add(attention)
         elif rule.role != "unused":
-            old = model.get_submodule(rule.name)
-            activation = quantisers[rule.asymmetric](rule.activation_bits, timestep)
+            old: Any = model.get_submodule(rule.name)
+            activation = _quantiser(rule, timestep)
             _replace_everywhere(model, old, QuantisedLayer(
                 rule, make_weight(rule, old), activation, old.bias))
     for module in model.modules():
@@ -194,7 +198,7 @@ def convert(model: nn.Module, method: Method, schedule: Sequence[int], *, rank: 
     timestep = Timestep(schedule)
     generator = torch.Generator().manual_seed(seed)
 
-    def trained(rule: Rule, module: nn.Module) -> TrainedWeight:
+    def trained(rule: Rule, module: Any) -> TrainedWeight:
         return TrainedWeight(
             module.weight, bits=rule.weight_bits, rank=rank, timestep=timestep,
             order=rule.order if rule.rotated_weights else 0, generator=generator)

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from golden.qat.calibrate import check_schedule
 from golden.qat.convert import Quantised
+from golden.qat.lora import TrainedWeight
 from golden.qat.quantiser import AsymmetricQuantiser, Steps, SymmetricQuantiser
 from golden.qat.trajectory import Teacher, Trajectories, predict
 
@@ -62,7 +63,8 @@ def parameter_groups(student: Quantised, recipe: Recipe) -> list[dict[str, Any]]
     """
     quantisers = [m for m in student.model.modules()
                   if isinstance(m, (SymmetricQuantiser, AsymmetricQuantiser))]
-    weights = [layer.weight for layer in student.layers().values()]
+    weights = [layer.weight for layer in student.layers().values()
+               if isinstance(layer.weight, TrainedWeight)]
     zeros = [(m.zero, m.levels) for m in quantisers if isinstance(m, AsymmetricQuantiser)]
     groups: list[dict[str, Any]] = [
         {"params": _logs(quantisers), "lr": recipe.activation_rate},

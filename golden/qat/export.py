@@ -8,7 +8,7 @@ from typing import Any
 
 import diffusers
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from golden.models.checkpoint import Checkpoint, load_checkpoint, load_state, save_checkpoint
 from golden.qat.convert import Quantised, install
@@ -74,15 +74,15 @@ def export(path: Path, frozen: Quantised, method: Method, training: dict[str, An
     if tokens is not None:
         tensors["tokens"] = tokens.detach().float()
     architecture = {
-        "class": name, "config": _plain(dict(frozen.model.config)), "method": asdict(method),
+        "class": name, "config": _plain(frozen.model), "method": asdict(method),
         "schedule": list(frozen.timestep.schedule), "rules": [r.to_json() for r in frozen.rules]}
     return save_checkpoint(path, Checkpoint(
         kind=KIND, architecture=architecture, tensors=tensors, training=training))
 
 
-def _plain(config: dict[str, Any]) -> dict[str, Any]:
+def _plain(model: Any) -> dict[str, Any]:
     """The configuration without diffusers' private entries, tuples as lists."""
-    return {k: list(v) if isinstance(v, tuple) else v for k, v in config.items()
+    return {k: list(v) if isinstance(v, tuple) else v for k, v in model.config.items()
             if not k.startswith("_")}
 
 
@@ -106,17 +106,16 @@ def load_quantised(path: Path) -> tuple[Quantised, Tensor | None, Checkpoint]:
         if isinstance(module, (SymmetricQuantiser, AsymmetricQuantiser)):
             module.freeze(list(range(len(timestep))))
     tensors = {n.removeprefix("unet."): t for n, t in read.tensors.items() if n != "tokens"}
-    for rule in rules:
-        key = f"{rule.name}{INTEGERS}"
-        if key in tensors:
-            shape = student.model.get_submodule(rule.name).weight.integers.shape
-            tensors[key] = unpack(tensors[key], rule.weight_bits, shape)
+    for name, layer in student.layers().items():
+        key, weight = f"{name}{INTEGERS}", layer.weight
+        if key in tensors and isinstance(weight, FixedWeight):
+            tensors[key] = unpack(tensors[key], weight.bits, weight.integers.shape)
     load_state(student.model, tensors, str(path))
     student.model.requires_grad_(False)
     return student, read.tensors.get("tokens"), read
 
 
-def _blank(rule: Rule, module: nn.Module) -> FixedWeight:
+def _blank(rule: Rule, module: Any) -> FixedWeight:
     integers = torch.zeros(module.weight.shape, dtype=torch.int8)
     return FixedWeight(integers, torch.ones(rule.outputs), rule.weight_bits)
 

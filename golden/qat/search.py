@@ -1,5 +1,7 @@
 """Initial steps: the least squared error over a grid of clipping points."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -30,7 +32,7 @@ def search_symmetric(r: Tensor, limit: int) -> Tensor:
     return steps[_errors(values, steps, -limit, limit).argmin()]
 
 
-def _errors(values: Tensor, steps: Tensor, low: int | Tensor, high: int | Tensor) -> Tensor:
+def _errors(values: Tensor, steps: Tensor, low: Any, high: Any) -> Tensor:
     """Squared error of each step: (n,), (G,) -> (G,); the bounds are numbers or (G, 1)."""
     wide = steps[:, None]
     q = (values / wide).round_()

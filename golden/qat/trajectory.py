@@ -54,6 +54,15 @@ class Teacher:
         return tuple(self.scheduler.timesteps.tolist())
 
 
+def contexts(teacher: Teacher, labels: Tensor) -> Tensor | None:
+    """Tokens of the classes, then (if guided) of the null class: (halves * B, 1, D) or None."""
+    if teacher.tokens is None:
+        return None
+    null = torch.full_like(labels, teacher.classes)
+    rows = torch.cat((labels, null)) if teacher.halves == 2 else labels
+    return teacher.tokens.to(labels.device)[rows][:, None]
+
+
 def predict(unet: nn.Module, latents: Tensor, timesteps: Tensor | int,
             context: Tensor | None) -> Tensor:
     """The noise prediction of a diffusers UNet, conditional if `context` (B, 1, D) is given."""
@@ -81,6 +90,10 @@ class Trajectories:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def __getitem__(self, part: slice) -> "Trajectories":
+        return Trajectories(self.latents[part], self.noise[part], self.labels[part],
+                            self.schedule)
+
     def to(self, device: torch.device | str) -> "Trajectories":
         return Trajectories(self.latents.to(device), self.noise.to(device),
                             self.labels.to(device), self.schedule)
@@ -105,14 +118,13 @@ class Trajectories:
 
 @torch.no_grad()
 def record(teacher: Teacher, count: int, *, steps: int = STEPS, batch: int = 64, seed: int = 0,
-           device: torch.device | str = "cpu", autocast: bool = False,
+           device: torch.device | str = "cpu",
            watch: Callable[[int, int], None] | None = None) -> Trajectories:
     """Sample `count` latents of random classes with the teacher and keep every step.
 
     Parameters
     ----------
     batch: samples at a time; it does not change which noise and class a sample gets.
-    autocast: run the teacher in bfloat16.
     watch: called with (steps done, steps in all).
     """
     generator = torch.Generator().manual_seed(seed)
@@ -124,7 +136,7 @@ def record(teacher: Teacher, count: int, *, steps: int = STEPS, batch: int = 64,
         part = slice(done, done + batch)
         tick = None if watch is None else _ticks(watch, done // batch, -(-count // batch), steps)
         parts.append(_walk(teacher, start[part].to(device), labels[part].to(device), schedule,
-                           autocast, tick))
+                           tick))
     latents, noise = (torch.cat(tensors) for tensors in zip(*parts, strict=True))
     return Trajectories(latents, noise, labels, schedule)
 
@@ -134,18 +146,13 @@ def _ticks(watch: Callable[[int, int], None], part: int, parts: int, steps: int
     return lambda step: watch(part * steps + step + 1, parts * steps)
 
 
-def _walk(teacher: Teacher, x: Tensor, labels: Tensor, schedule: Sequence[int], autocast: bool,
+def _walk(teacher: Teacher, x: Tensor, labels: Tensor, schedule: Sequence[int],
           tick: Callable[[int], None] | None) -> tuple[Tensor, Tensor]:
-    context = None
-    if teacher.tokens is not None:
-        null = torch.full_like(labels, teacher.classes)
-        rows = torch.cat((labels, null)) if teacher.halves == 2 else labels
-        context = teacher.tokens.to(x.device)[rows][:, None]     # (halves * B, 1, D)
+    context = contexts(teacher, labels)
     latents, noise = [], []
     for index, t in enumerate(schedule):
         x = x.half().float()        # what is stored is what the teacher sees
-        with torch.autocast(x.device.type, torch.bfloat16, enabled=autocast):
-            eps = predict(teacher.unet, x.repeat(teacher.halves, 1, 1, 1), t, context).float()
+        eps = predict(teacher.unet, x.repeat(teacher.halves, 1, 1, 1), t, context)
         both = eps.unflatten(0, (teacher.halves, -1)).transpose(0, 1)    # (B, halves, ..)
         latents.append(x.half().cpu())
         noise.append(both.half().cpu())
