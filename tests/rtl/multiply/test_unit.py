@@ -182,3 +182,13 @@ def test_no_bubble(bits):
     passes = 2 * 9 * (4 if bits == 8 else 1)
     assert len(bench.busy) == passes * 32
     assert bench.busy[-1] - bench.busy[0] + 1 == passes * 32
+
+
+@pytest.mark.parametrize("pixels", [1, 2, 3])
+def test_passes_shorter_than_the_accumulator(pixels):
+    """The second nibble needs no weights: only MIN_PASS keeps its passes apart."""
+    config = PRESETS["n4"]
+    layer = Layer(
+        name="short", load=Load(channels=(12,), height=1, width=pixels, bits=8),
+        multiply=Multiply(op="conv1x1", out_channels=4, bits=4))
+    Bench(layer, config, 1, 0.0).run()
