@@ -19,7 +19,8 @@ class Parameters:
 
     Parameters
     ----------
-    weights: int16 [O, I, R, R], integers in `spec.fixed.weight_range(bits)`.
+    weights: int16 [O, I, R, R], integers in `spec.fixed.weight_range(bits)`; empty for a product
+        of activations.
     load_multiplier, load_shift: int64 [T], m in 1..65535 and s in 1..47 of the quantiser.
     multipliers: int64 [O], M in 1..65535.
     channel_shift: S1 in 0..47, shared by all output channels.
@@ -45,10 +46,11 @@ class Parameters:
     def check(self, layer: Layer) -> None:
         """Raise TypeError (dtype) or ValueError (shape, range) unless these fit `layer`."""
         out, kernel = layer.multiply.out_channels, layer.multiply.kernel
-        check_tensor("weights", self.weights, torch.int16,
-                     (out, layer.load.total_channels, kernel, kernel))
-        check_range(f"weights of {layer.multiply.bits} bits", self.weights,
-                    *weight_range(layer.multiply.bits))
+        if layer.multiply.product == "none":
+            check_tensor("weights", self.weights, torch.int16,
+                         (out, layer.load.total_channels, kernel, kernel))
+            check_range(f"weights of {layer.multiply.bits} bits", self.weights,
+                        *weight_range(layer.multiply.bits))
         check_tensor("multipliers", self.multipliers, torch.int64, (out,))
         check_range("multipliers", self.multipliers, 1, MAX_MULTIPLIER)
         check_int("channel_shift", self.channel_shift, 0, MAX_SHIFT)

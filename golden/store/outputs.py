@@ -20,7 +20,7 @@ def check_second(layer: Layer, parameters: Parameters, second: Carrier | None, t
                          f"got {'one' if second else 'none'}")
     if second is None:
         return
-    shape = (*batch, layer.multiply.out_channels, layer.out_height, layer.out_width)
+    shape = (*batch, layer.stored_channels, layer.out_height, layer.out_width)
     if tuple(second.values.shape) != shape:
         raise ValueError(f"{layer.name}: second operand: wanted shape {shape}, "
                          f"got {tuple(second.values.shape)}")

@@ -1,0 +1,46 @@
+"""Activation x activation products: a second tensor takes the place of the weights."""
+
+import torch
+from torch import Tensor
+
+from golden.load.quantise import quantise
+from golden.multiply.convolution import exact_dtype
+from golden.stages import LayerParameters
+from spec import Layer
+from spec.fixed import symmetric_max
+
+PRODUCT_BITS = 8
+
+
+def product_sums(layer: Layer, parameters: LayerParameters, operands: Tensor, weights: Tensor,
+                 timestep: int) -> tuple[Tensor, Tensor | None]:
+    """(sums, row totals): exact, by one matrix product per image and head.
+
+    scores: acc[h keys + j, i] = sum over d of q[h size + d, i] * k[h size + d, j]; no totals.
+    mix: acc[h size + d, i] = sum over j of p[h keys + j, i] * v[h size + d, j], and the totals
+    sum over j of p.
+
+    Parameters
+    ----------
+    operands: int64 (B, C, rows, 1), quantised, not rotated.
+    weights: int16 (B, C', keys) of the tensor in the weights' place.
+
+    Returns
+    -------
+    int64 (B, O, rows, 1), and int64 (B, heads, rows) for mix.
+    """
+    heads = layer.multiply.heads
+    limit = symmetric_max(PRODUCT_BITS)
+    w = quantise(weights.to(torch.int64), int(parameters.weight_multiplier[timestep]),
+                 int(parameters.weight_shift[timestep]), limit)
+    u = operands.squeeze(3).unflatten(1, (heads, -1))       # (B, C, N, 1) -> (B, h, depth, N)
+    w = w.unflatten(1, (heads, -1))                         # (B, C', K) -> (B, h, size, K)
+    totals = None
+    if layer.multiply.product == "scores":
+        w = w.transpose(2, 3)
+    else:
+        totals = u.sum(2)
+    dtype = exact_dtype(layer.load.quant_max * limit * layer.depth)
+    with torch.autocast(u.device.type, enabled=False):
+        acc = torch.matmul(w.to(dtype), u.to(dtype))        # (B, h, out, N)
+    return acc.to(torch.int64).flatten(1, 2).unsqueeze(3), totals
