@@ -11,7 +11,7 @@ SMALLEST = 0.05
 
 
 def _fractions(device: torch.device) -> Tensor:
-    return torch.linspace(SMALLEST, 1, FRACTIONS, device=device)
+    return torch.linspace(1, SMALLEST, FRACTIONS, device=device)
 
 
 def _sample(r: Tensor) -> Tensor:
