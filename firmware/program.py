@@ -128,9 +128,15 @@ def compile_layer(
 
     Raises
     ------
-    ValueError: the layer fits neither the core nor the memory, or the parameters are bad.
+    ValueError: the layer has stages the core does not have, fits neither the core nor the memory,
+        or the parameters are bad.
     TypeError: a parameter of the wrong dtype.
     """
+    if layer.stages:
+        raise ValueError(
+            f"{layer.name}: wanted a layer of the stages the core has (rotation, quantiser, "
+            f"product with weights, requantiser, bias, residual), got {', '.join(layer.stages)}; "
+            f"golden runs it on the host")
     parameters.check(layer)
     tiles = tiles or plan(layer, config)
     fields = _shape_fields(layer, config, tiles)

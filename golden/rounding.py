@@ -29,16 +29,32 @@ def rhe(v: Tensor, shift: int | Tensor) -> Tensor:
     """
     _check_int64("rhe", v)
     if isinstance(shift, int):
-        shift = torch.tensor(shift, dtype=torch.int64, device=v.device)
+        return _rhe_by(v, shift)
     _check_int64("rhe shift", shift)
     low, high = (int(x) for x in shift.aminmax())
-    if low < 0 or high > MAX_RHE_SHIFT:
-        raise ValueError(f"rhe shift: wanted 0..{MAX_RHE_SHIFT}, got {low if low < 0 else high}")
+    _check_shift(low, high)
+    if low == high:
+        return _rhe_by(v, low).expand(torch.broadcast_shapes(v.shape, shift.shape))
     floor = v >> shift
     unit = torch.ones_like(shift) << shift
     twice = (v - (floor << shift)) << 1     # twice the remainder, against one unit
     odd = (floor & 1) == 1
     return floor + ((twice > unit) | ((twice == unit) & odd)).to(torch.int64)
+
+
+def _check_shift(low: int, high: int) -> None:
+    if low < 0 or high > MAX_RHE_SHIFT:
+        raise ValueError(f"rhe shift: wanted 0..{MAX_RHE_SHIFT}, got {low if low < 0 else high}")
+
+
+def _rhe_by(v: Tensor, shift: int) -> Tensor:
+    """`rhe` by one shift for all: up if remainder + (floor is odd) is above one half."""
+    _check_shift(shift, shift)
+    if shift == 0:
+        return v.clone()
+    floor = v >> shift
+    rest = (v & ((1 << shift) - 1)).add_(floor & 1)
+    return floor.add_(rest > 1 << (shift - 1))
 
 
 def saturate(v: Tensor, bits: int) -> Tensor:

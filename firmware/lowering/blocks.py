@@ -1,5 +1,7 @@
 """The parts of a diffusers UNet: residual block, attention, transformer, resampling."""
 
+from typing import Any
+
 import torch
 from diffusers.models.activations import GEGLU
 from diffusers.models.attention import BasicTransformerBlock, FeedForward
@@ -136,7 +138,7 @@ class Blocks:
         gated = self.builder.module(first.proj, (source,), prologue=prologue, gate=table("gelu"))
         return self.builder.module(last, (gated,), second=source)
 
-    def downsample(self, block: nn.Module, source: str) -> str:
+    def downsample(self, block: Any, source: str) -> str:
         """Strided convolution."""
         name = self.builder.name(block)
         require(name, "a strided convolution with padding 1", type(block).__name__,
@@ -144,7 +146,7 @@ class Blocks:
                 and block.norm is None)
         return self.builder.module(block.conv, (source,))
 
-    def upsample(self, block: nn.Module, source: str) -> str:
+    def upsample(self, block: Any, source: str) -> str:
         """Nearest upsampling and convolution in one layer."""
         name = self.builder.name(block)
         require(name, "nearest upsampling with a convolution", type(block).__name__,

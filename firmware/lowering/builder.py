@@ -1,6 +1,7 @@
 """Collects layers, tensors and real numbers, and makes the network of them."""
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -53,7 +54,7 @@ class Builder:
         module in its `formats`.
     """
 
-    def __init__(self, model: nn.Module, timesteps: int, classes: int, formats: Formats,
+    def __init__(self, model: Any, timesteps: int, classes: int, formats: Formats,
                  quantisation: Quantisation | None) -> None:
         self.timesteps, self.classes = timesteps, classes
         self._formats, self._quantisation = formats, quantisation
@@ -91,7 +92,7 @@ class Builder:
         found = self._quantisation.attentions.get(attention) if self._quantisation else None
         return {k: getattr(found, k) if found else None for k in ("queries", "keys", "values")}
 
-    def module(self, module: nn.Module, sources: tuple[str, ...], *, prologue: Prologue = PLAIN,
+    def module(self, module: Any, sources: tuple[str, ...], *, prologue: Prologue = PLAIN,
                op: Op | None = None, bias: Tensor | None = None, upsample: int = 1,
                second: str | None = None, gate: Table | None = None) -> str:
         """A Conv2d or Linear; `bias` float64 [T, K, O] replaces its own. Returns its output."""

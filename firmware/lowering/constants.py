@@ -1,11 +1,12 @@
 """What does not depend on the image, computed once: time embeddings and cross-attention."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from diffusers.models.attention_processor import Attention
 from diffusers.models.resnet import ResnetBlock2D
-from torch import Tensor, nn
+from torch import Tensor
 
 Select = Callable[[int], None]
 
@@ -30,7 +31,7 @@ class Constants:
         quantisers depend on it.
     """
 
-    def __init__(self, model: nn.Module, timesteps: Sequence[int], contexts: Tensor | None,
+    def __init__(self, model: Any, timesteps: Sequence[int], contexts: Tensor | None,
                  select: Select | None) -> None:
         self._contexts, self._select = contexts, select or (lambda index: None)
         self._count = len(timesteps)

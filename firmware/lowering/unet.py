@@ -1,6 +1,7 @@
 """A diffusers UNet to the list of layers."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from diffusers.models.attention_processor import Attention
 from diffusers.models.transformers.transformer_2d import Transformer2DModel
@@ -25,7 +26,7 @@ PLAIN = {
 }
 
 
-def lower(model: nn.Module, timesteps: Sequence[int], *, contexts: Tensor | None = None,
+def lower(model: Any, timesteps: Sequence[int], *, contexts: Tensor | None = None,
           size: int | tuple[int, int] | None = None, formats: Formats | None = None,
           quantisation: Quantisation | None = None, select: Select | None = None,
           name: str = "unet") -> RealNetwork:
@@ -60,7 +61,7 @@ def lower(model: nn.Module, timesteps: Sequence[int], *, contexts: Tensor | None
     return builder.finish(name, source, _body(model, builder, blocks, source))
 
 
-def _size(model: nn.Module, size: int | tuple[int, int] | None) -> tuple[int, int]:
+def _size(model: Any, size: int | tuple[int, int] | None) -> tuple[int, int]:
     """(height, width), checked against the downsampling."""
     size = model.config.sample_size if size is None else size
     require("size", "a size, as the model has none", "None", size is not None)
@@ -71,7 +72,7 @@ def _size(model: nn.Module, size: int | tuple[int, int] | None) -> tuple[int, in
     return height, width
 
 
-def _body(model: nn.Module, builder: Builder, blocks: Blocks, source: str) -> str:
+def _body(model: Any, builder: Builder, blocks: Blocks, source: str) -> str:
     """All layers; returns the output's name."""
     hidden = builder.module(model.conv_in, (source,))
     skips = [hidden]
@@ -101,12 +102,12 @@ def _body(model: nn.Module, builder: Builder, blocks: Blocks, source: str) -> st
                           prologue=blocks.group_norm(model.conv_norm_out, "silu"))
 
 
-def _check_block(builder: Builder, block: nn.Module) -> None:
+def _check_block(builder: Builder, block: Any) -> None:
     require(builder.name(block), f"one of {BLOCKS}", type(block).__name__,
             type(block).__name__ in BLOCKS)
 
 
-def _attentions(block: nn.Module) -> Sequence[nn.Module | None]:
+def _attentions(block: Any) -> Sequence[nn.Module | None]:
     """The attention after each residual block, None where there is none."""
     return getattr(block, "attentions", None) or [None] * len(block.resnets)
 

@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from golden.multiply.exact import exact_dtype
+
 
 def rotate(x: Tensor, order: int, dim: int) -> Tensor:
     """x * H_raw along `dim`, in blocks of 2**order consecutive entries.
@@ -34,3 +36,19 @@ def rotate(x: Tensor, order: int, dim: int) -> Tensor:
         a, b = pairs.unbind(dim + 1)
         x = torch.stack((a + b, a - b), dim + 1).flatten(dim, dim + 2)
     return x
+
+
+def rotate_bounded(x: Tensor, order: int, dim: int, bound: int) -> Tensor:
+    """`rotate` for |x| <= `bound`, by one matrix product: equal bits, several times faster.
+
+    Entries of H are +-1, so every partial sum is an integer of at most bound * 2**order, which
+    the float type chosen holds exactly in any order of adding.
+    """
+    if order == 0:
+        return x
+    dtype = exact_dtype(bound << order)
+    matrix = rotate(torch.eye(1 << order, dtype=torch.int64, device=x.device), order, 0).to(dtype)
+    blocks = x.to(dtype).movedim(dim, -1).unflatten(-1, (-1, 1 << order))
+    with torch.autocast(x.device.type, enabled=False):
+        y = torch.matmul(blocks, matrix)
+    return y.to(torch.int64).flatten(-2).movedim(-1, dim)

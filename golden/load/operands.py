@@ -7,11 +7,11 @@ from torch import Tensor
 
 from golden.carrier import Carrier
 from golden.check import check_int
-from golden.load.hadamard import rotate
+from golden.load.hadamard import rotate_bounded
 from golden.load.quantise import quantise, split_nibbles
 from golden.parameters import Parameters
 from spec import Layer
-from spec.fixed import NIBBLE, nibbles
+from spec.fixed import CARRIER, NIBBLE, nibbles
 
 _DIM = {"none": -1, "channel": -3, "width": -1}     # with "none" the order is 0
 
@@ -49,7 +49,7 @@ def load_quantised(layer: Layer, parameters: Parameters, sources: Sequence[Carri
     x = torch.cat([s.values for s in sources], dim=-3).to(torch.int64)
     if load.upsample > 1:   # (..., H, W) -> (..., H * up, W * up)
         x = x.repeat_interleave(load.upsample, -1).repeat_interleave(load.upsample, -2)
-    r = rotate(x, load.order, _DIM[load.axis])
+    r = rotate_bounded(x, load.order, _DIM[load.axis], -CARRIER.low)
     return quantise(r, int(parameters.load_multiplier[timestep]),
                     int(parameters.load_shift[timestep]), load.quant_max)
 
@@ -62,7 +62,9 @@ def load_nibbles(layer: Layer, parameters: Parameters, sources: Sequence[Carrier
     """
     q = load_quantised(layer, parameters, sources, timestep)
     parts = split_nibbles(q) if nibbles(layer.load.bits) == 2 else (q,)
-    return tuple(rotate(part, layer.load.order, _DIM[layer.load.axis]) for part in parts)
+    load = layer.load
+    return tuple(rotate_bounded(part, load.order, _DIM[load.axis], load.quant_max)
+                 for part in parts)
 
 
 def load_operands(layer: Layer, parameters: Parameters, sources: Sequence[Carrier],

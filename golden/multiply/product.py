@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from golden.load.quantise import quantise
-from golden.multiply.convolution import exact_dtype
+from golden.multiply.exact import exact_dtype
 from golden.stages import LayerParameters
 from spec import Layer
 from spec.fixed import symmetric_max

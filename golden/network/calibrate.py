@@ -42,8 +42,9 @@ def calibrate_steps(real: RealNetwork, latents: Sequence[Tensor], classes: Tenso
         reference(batch, t, classes)
     layers = list(real.layers)
     for (index, kind), table in quantiser.found.items():
-        steps = {"steps": table} if kind == "steps" else {"weight_steps": table}
-        layers[index] = replace(layers[index], **steps)
+        layer = layers[index]
+        layers[index] = (replace(layer, steps=table) if kind == "steps"
+                         else replace(layer, weight_steps=table))
     return replace(real, layers=tuple(layers))
 
 
