@@ -82,17 +82,14 @@ class Blocks:
         self._check(attention, name)
         steps = b.steps(name)
         queries, keys, values = (
-            b.module(m, (source,), prologue=prologue, op="linear")
+            b.module(m, (source,), prologue=prologue, linear=True)
             for m in (attention.to_q, attention.to_k, attention.to_v))
         scores = b.product(f"{name}.scores", "scores", queries, keys, heads=attention.heads,
                            gain=float(attention.scale), steps=steps["queries"],
                            weight_steps=steps["keys"])
         mixed = b.product(f"{name}.mix", "mix", scores, values, heads=attention.heads,
-                          steps=None, weight_steps=steps["values"])
-        projection = attention.to_out[0]
-        bias = b.constant(projection.bias, projection.weight.shape[0])
-        return b.module(projection, (mixed,), second=source,
-                        bias=bias if extra is None else bias + extra)
+                          steps=steps["probabilities"], weight_steps=steps["values"])
+        return b.module(attention.to_out[0], (mixed,), second=source, extra=extra)
 
     def _check(self, attention: Attention, name: str) -> None:
         require(name, "no normalisation of queries and keys", "one",

@@ -41,6 +41,7 @@ class Prologue:
 
 
 PLAIN = Prologue()
+NO_BIAS = torch.zeros(1, 1, 1, dtype=torch.float64)
 SOFTMAX = Prologue(row="softmax", table=Table(
     function="exp", in_exponent=EXP_EXPONENTS[0], out_exponent=EXP_EXPONENTS[1]))
 
@@ -88,34 +89,54 @@ class Builder:
         raise ValueError(f"quantisation: wanted an entry for {self.name(module)!r}, got none")
 
     def steps(self, attention: str) -> dict[str, Tensor | None]:
-        """Calibrated steps of an attention: "queries", "keys", "values"; None if unknown."""
+        """Steps of an attention: "queries", "keys", "values", "probabilities"; None if unknown."""
         found = self._quantisation.attentions.get(attention) if self._quantisation else None
-        return {k: getattr(found, k) if found else None for k in ("queries", "keys", "values")}
+        names = ("queries", "keys", "values", "probabilities")
+        return {name: getattr(found, name) if found else None for name in names}
 
     def module(self, module: Any, sources: tuple[str, ...], *, prologue: Prologue = PLAIN,
-               op: Op | None = None, bias: Tensor | None = None, upsample: int = 1,
-               second: str | None = None, gate: Table | None = None) -> str:
-        """A Conv2d or Linear; `bias` float64 [T, K, O] replaces its own. Returns its output."""
+               linear: bool = False, bias: Tensor | None = None, extra: Tensor | None = None,
+               upsample: int = 1, second: str | None = None, gate: Table | None = None) -> str:
+        """A Conv2d or Linear, or what replaced it; returns its output.
+
+        Parameters
+        ----------
+        linear: treat a 1x1 convolution as a linear layer.
+        bias, extra: float64 [T, K, O]; `bias` replaces the module's own, `extra` is added.
+        """
+        known = self._quantised(module)
+        name = self.name(module)
+        real, multiply, fmt = (
+            self._trained(known) if known else self._rounded(name, module))
+        own = module.bias if isinstance(module.bias, Tensor) else None
+        total = self.constant(own, multiply.out_channels) if bias is None else bias
+        real = replace(real, bias=total if extra is None else total + extra,
+                       gamma=prologue.gamma, beta=prologue.beta, epsilon=prologue.epsilon)
+        if linear:
+            multiply = replace(multiply, op="linear")
+        return self._add(name, sources, fmt, multiply, real, prologue, upsample, second=second,
+                         gate=gate)
+
+    def _trained(self, known: QuantisedModule) -> tuple[RealLayer, Multiply, Format]:
+        """A module with integers and steps."""
+        real = RealLayer(
+            weights=known.weights * known.weight_scale[:, None, None, None],
+            integers=known.weights, scale=known.weight_scale, steps=known.steps, bias=NO_BIAS)
+        multiply = Multiply(op=known.op, out_channels=known.weights.shape[0], stride=known.stride,
+                            padding=known.padding, bits=known.format.weight_bits)
+        return real, multiply, known.format
+
+    def _rounded(self, name: str, module: Any) -> tuple[RealLayer, Multiply, Format]:
+        """A float module, its weights rounded; the steps are calibrated later."""
         weights = module.weight.detach().to("cpu", torch.float64)
         weights = weights if weights.dim() == 4 else weights[:, :, None, None]
-        kind = op or _op(self.name(module), module, weights)
-        known = self._quantised(module)
-        fmt = known.format if known else self._formats(self.name(module), module)
-        if known is None:
-            integers, scale = quantise_weights(weights, fmt.weight_bits)
-        else:
-            integers, scale = known.weights, known.weight_scale
-            weights = integers * scale[:, None, None, None]
-        own = module.bias if isinstance(module.bias, Tensor) else None
+        fmt = self._formats(name, module)
+        integers, scale = quantise_weights(weights, fmt.weight_bits)
         stride, padding = _geometry(module)
-        real = RealLayer(
-            weights=weights, integers=integers, scale=scale, steps=known.steps if known else None,
-            bias=self.constant(own, weights.shape[0]) if bias is None else bias,
-            gamma=prologue.gamma, beta=prologue.beta, epsilon=prologue.epsilon)
-        multiply = Multiply(op=kind, out_channels=weights.shape[0], stride=stride,
-                            padding=padding, bits=fmt.weight_bits)
-        return self._add(self.name(module), sources, fmt, multiply, real, prologue, upsample,
-                         second=second, gate=gate)
+        multiply = Multiply(op=_op(name, module, weights), out_channels=weights.shape[0],
+                            stride=stride, padding=padding, bits=fmt.weight_bits)
+        real = RealLayer(weights=weights, integers=integers, scale=scale, bias=NO_BIAS)
+        return real, multiply, fmt
 
     def product(self, name: str, product: Product, source: str, weights: str, *, heads: int,
                 gain: float = 1.0, steps: Tensor | None, weight_steps: Tensor | None) -> str:

@@ -18,7 +18,7 @@ def product_sums(layer: Layer, parameters: LayerParameters, operands: Tensor, we
 
     scores: acc[h keys + j, i] = sum over d of q[h size + d, i] * k[h size + d, j]; no totals.
     mix: acc[h size + d, i] = sum over j of p[h keys + j, i] * v[h size + d, j], and the totals
-    sum over j of p.
+    sum over j of p, at least 2**guard: rows without any probability above half a step are zero.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ def product_sums(layer: Layer, parameters: LayerParameters, operands: Tensor, we
     if layer.multiply.product == "scores":
         w = w.transpose(2, 3)
     else:
-        totals = u.sum(2)
+        totals = u.sum(2).clamp(min=1 << parameters.guard)
     dtype = exact_dtype(layer.load.quant_max * limit * layer.depth)
     with torch.autocast(u.device.type, enabled=False):
         acc = torch.matmul(w.to(dtype), u.to(dtype))        # (B, h, out, N)

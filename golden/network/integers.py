@@ -9,7 +9,7 @@ from torch import Tensor
 from golden.network.approximate import exp2, exponent, scales, whole
 from golden.network.interpreter import IntegerNetwork
 from golden.network.normalise import group_normalisation, row_normalisation, static_affine
-from golden.network.quantisers import PROBABILITY_MAX
+from golden.network.quantisers import probability_steps
 from golden.network.ranges import Ranges
 from golden.network.real import RealLayer, RealNetwork
 from golden.parameters import MAX_MULTIPLIER, Parameters
@@ -151,9 +151,9 @@ class _Maker:
         return steps
 
     def _steps(self) -> Tensor:
-        """Steps of the activation, float64 [T]; probabilities have a fixed one."""
+        """Steps of the activation, float64 [T]."""
         if self.layer.multiply.product == "mix":
-            return torch.full((self.layer.timesteps,), 1 / PROBABILITY_MAX, dtype=torch.float64)
+            return probability_steps(self.real)
         if self.real.steps is None:
             raise ValueError(f"{self.layer.name}: wanted steps of the activation, got none")
         return self.real.steps

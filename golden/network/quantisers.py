@@ -113,7 +113,14 @@ class Calibrating(Fake):
         return fake_quantise(x, self._step(index, "weight_steps", timestep, x, 8, known), 8)
 
 
+def probability_steps(layer: RealLayer) -> Tensor:
+    """Steps of exp(score - maximum) of a mix, float64 [T]: its own, or 1/119."""
+    if layer.steps is not None:
+        return layer.steps
+    return torch.full((layer.bias.shape[0],), 1 / PROBABILITY_MAX, dtype=torch.float64)
+
+
 def missing_steps(layer: RealLayer, product: str) -> bool:
-    """Whether a step of the layer is still to be found."""
+    """Whether a step of the layer is still to be found; those of probabilities never are."""
     activation = layer.steps is None and product != "mix"
     return activation or (product != "none" and layer.weight_steps is None)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from golden.load.hadamard import rotate
 from golden.load.table import real_function
-from golden.network.quantisers import PROBABILITY_MAX, Exact, Fake, Quantiser
+from golden.network.quantisers import Exact, Fake, Quantiser, fake_quantise, probability_steps
 from golden.network.real import RealLayer, RealNetwork
 from spec import Layer, Node
 
@@ -139,8 +139,9 @@ class Reference:
             y = w.transpose(2, 3) @ q * self.real.layers[index].gain
         else:
             if not isinstance(self.quantiser, Exact):
-                u = (u * PROBABILITY_MAX).round() / PROBABILITY_MAX
-            y = w @ u / u.sum(2, keepdim=True)
+                step = float(probability_steps(self.real.layers[index])[t])
+                u = fake_quantise(u, step, layer.load.bits)
+            y = w @ u / u.sum(2, keepdim=True).clamp(min=1e-9)
         return y.flatten(1, 2).unsqueeze(3)                         # (B, h * out, rows, 1)
 
     def _store(self, index: int, layer: Layer, y: Tensor, bias: Tensor,

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from golden.check import check_dtype, check_range
 from spec.fixed import check_bits, symmetric_max, weight_range
-from spec.layer import Axis
+from spec.layer import Axis, Op
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,12 +45,17 @@ class QuantisedModule:
     weights: int16 [O, I, R, R] (R = 1 for linear) in `spec.fixed.weight_range`.
     weight_scale: float64 [O], positive.
     steps: float64 [T], positive.
+    op: "linear", "conv1x1" or "conv3x3".
+    stride, padding: of a convolution.
     """
 
     format: Format
     weights: Tensor
     weight_scale: Tensor
     steps: Tensor
+    op: Op
+    stride: int = 1
+    padding: int = 0
 
     def __post_init__(self) -> None:
         check_dtype("weights", self.weights, torch.int16)
@@ -61,16 +66,21 @@ class QuantisedModule:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class QuantisedAttention:
-    """Steps of the 8-bit operands of an attention, float64 [T] each, Q = 119; probabilities have
-    the fixed step 1/119 before they are normalised."""
+    """Steps of the 8-bit operands of an attention, float64 [T] each, Q = 119.
+
+    Probabilities are quantised before they are normalised, exp(score - row maximum) in 0..1; None
+    is the step 1/119 at every timestep.
+    """
 
     queries: Tensor
     keys: Tensor
     values: Tensor
+    probabilities: Tensor | None = None
 
     def __post_init__(self) -> None:
-        for name in ("queries", "keys", "values"):
-            check_positive(name, getattr(self, name))
+        for name in ("queries", "keys", "values", "probabilities"):
+            if getattr(self, name) is not None:
+                check_positive(name, getattr(self, name))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
