@@ -35,7 +35,7 @@ def unconditional_unet(seed: int = 1) -> UNet2DModel:
     return UNet2DModel(
         sample_size=16, in_channels=3, out_channels=3, block_out_channels=(8, 24),
         layers_per_block=1, down_block_types=("ResnetDownsampleBlock2D", "AttnDownBlock2D"),
-        up_block_types=("AttnUpBlock2D", "ResnetUpsampleBlock2D"), norm_num_groups=4,
+        up_block_types=("ResnetUpsampleBlock2D", "AttnUpBlock2D"), norm_num_groups=4,
         attention_head_dim=8, resnet_time_scale_shift="scale_shift").eval()
 
 

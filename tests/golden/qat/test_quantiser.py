@@ -136,5 +136,5 @@ def test_asymmetric_quantiser_uses_every_level():
 
 
 def test_unsupported_bits():
-    with pytest.raises(ValueError, match="activation bits: wanted one of .* got 5"):
+    with pytest.raises(ValueError, match=r"activation bits: wanted one of .* got 5"):
         SymmetricQuantiser(5, Timestep([1]))

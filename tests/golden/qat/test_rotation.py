@@ -45,5 +45,5 @@ def test_full_precision_under_autocast():
 def test_errors():
     with pytest.raises(ValueError, match="whole blocks of 8, got length 12"):
         rotate(torch.zeros(1, 12), 3, -1)
-    with pytest.raises(ValueError, match="wanted 0..6, got 7"):
+    with pytest.raises(ValueError, match=r"wanted 0..6, got 7"):
         hadamard(7)
