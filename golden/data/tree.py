@@ -48,7 +48,8 @@ class Archive(Tree):
                     if content is not None:
                         files[member.name] = content.read()
         except (tarfile.TarError, EOFError, OSError) as error:
-            raise ValueError(f"{self.root}: wanted a tar archive, got {error}") from error
+            raise ValueError(f"{self.root}: wanted a tar archive, got "
+                             f"{' '.join(str(error).split())}") from error
         return files
 
     def read(self, name: str) -> bytes:

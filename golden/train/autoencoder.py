@@ -17,7 +17,7 @@ from golden.train.losses import gradient_loss
 from golden.train.options import Options
 
 KL_WEIGHT, GRADIENT_WEIGHT = 1e-6, 0.5
-SHOWN, SCALED = 32, 2048
+SHOWN, COLUMNS, SCALED = 32, 16, 2048
 
 
 class AutoencoderTask:
@@ -52,10 +52,11 @@ class AutoencoderTask:
     def grid(self, average: nn.Module) -> tuple[Tensor, int]:
         """Pairs of rows: images, and what comes back."""
         model = _autoencoder(average)
-        images = self.data.images[:SHOWN]
+        columns = min(COLUMNS, len(self.data))
+        images = self.data.images[:min(SHOWN, len(self.data)) // columns * columns]
         back = decode(model, encode(model, images))
-        rows = torch.stack([images.unflatten(0, (-1, 16)), back.unflatten(0, (-1, 16))], 1)
-        return rows.flatten(0, 2), 16
+        pairs = zip(images.split(columns), back.split(columns), strict=True)
+        return torch.cat([row for pair in pairs for row in pair]), columns
 
     def export(self, path: Path, average: nn.Module, training: dict[str, Any]) -> None:
         """Write autoencoder and decoder, with 1 / deviation of the latents as scaling factor."""

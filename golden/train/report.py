@@ -45,7 +45,7 @@ class Report:
 
     def say(self, text: str) -> None:
         """Print one line."""
-        self._console.print(f"{self._name}: {text}")
+        self._console.print(f"{self._name}: {text}", soft_wrap=True)
 
     def update(self, progress: float, values: dict[str, Any], remaining: float) -> None:
         """Show the state at a check: `values` are step, total, rate, learning_rate, losses."""

@@ -17,16 +17,17 @@ from golden.train.losses import snr_weights, stratified_timesteps
 from golden.train.options import Options
 
 DROP = 0.1
-GRID_ROWS = 8
 
 
 class UNetTask:
     """Loss: squared error of the noise, weighted by Min-SNR; one label in ten is dropped.
 
-    `latents` (2, N, L, H, W) are those of the images and of their mirror images.
+    `latents` (2, N, L, H, W) are those of the images and of their mirror images; `rows` of
+    the sample grid.
     """
 
     name = "unet"
+    rows = 8
 
     def __init__(
         self, preset: UNetPreset, latents: Tensor, labels: Tensor, autoencoder: AutoencoderKL,
@@ -70,7 +71,7 @@ class UNetTask:
     def grid(self, average: nn.Module) -> tuple[Tensor, int]:
         """Samples of the average, one column per class."""
         assert isinstance(average, ClassConditionalUNet)
-        labels = torch.arange(self.preset.classes, device=self.options.device).repeat(GRID_ROWS)
+        labels = torch.arange(self.preset.classes, device=self.options.device).repeat(self.rows)
         return decode(self.autoencoder, sample_latents(average, labels)), self.preset.classes
 
     def export(self, path: Path, average: nn.Module, training: dict[str, Any]) -> None:
