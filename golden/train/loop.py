@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from golden.models.checkpoint import load_checkpoint
 from golden.models.grid import save_grid
 from golden.train.interrupt import Interrupt, deferred_interrupts
-from golden.train.options import Options, hardware
+from golden.train.options import Options, hardware, tune
 from golden.train.report import Report, duration
 from golden.train.schedule import rate
 from golden.train.state import State
@@ -58,6 +58,7 @@ class Trainer:
 
     def __init__(self, task: Task, options: Options) -> None:
         self.task, self.options = task, options
+        tune(options.device)
         self.state = State(task.model, options.device, options.weight_decay)
         self.recipe = task.recipe | {
             "seed": options.seed, "batch": options.batch,
