@@ -15,7 +15,7 @@ def relative_error(student: Quantised, teacher: Teacher, data: Trajectories) -> 
     all its predictions. 10 * log10 of it is the negative signal-to-noise ratio.
     """
     errors = []
-    context = contexts(teacher, data.labels)
+    context = contexts(teacher, data.labels, data.latents.device)
     for t in student.timestep.schedule:
         index = data.schedule.index(t)
         latents = data.latents[:, index].float().repeat(teacher.halves, 1, 1, 1)

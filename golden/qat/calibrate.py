@@ -28,7 +28,7 @@ def calibrate(student: Quantised, teacher: Teacher, data: Trajectories, *,
     ValueError: trajectories of another schedule.
     """
     check_schedule(student, data)
-    context = contexts(teacher, data.labels[:samples])
+    context = contexts(teacher, data.labels[:samples], data.latents.device)
     with student.timestep.observation():
         for index, t in enumerate(data.schedule):
             latents = data.latents[:samples, index].float().repeat(teacher.halves, 1, 1, 1)

@@ -101,8 +101,8 @@ def draw(data: Trajectories, teacher: Teacher, recipe: Recipe, iteration: int) -
     half = torch.randint(teacher.halves, (b,), generator=generator)
     context = None
     if teacher.tokens is not None:
-        labels = torch.where(half == 0, data.labels.cpu()[who], teacher.classes)
-        context = teacher.tokens[labels.to(teacher.tokens.device)][:, None].to(device)
+        labels = torch.where(half == 0, data.labels[who], teacher.classes)
+        context = teacher.tokens[labels][:, None].to(device)
     who, entries, half = (x.to(device) for x in (who, entries, half))
     return Batch(data.latents[who, entries].float(), entries, context,
                  data.noise[who, entries, half].float())
@@ -204,8 +204,8 @@ class Distillation:
             return
         losses = torch.stack(pending).tolist()
         pending.clear()
-        finite = all(map(math.isfinite, losses))
-        if not finite or not all(bool(p.isfinite().all()) for p in self._trained().values()):
+        whole = torch.stack([p.isfinite().all() for p in self._trained().values()]).all()
+        if not all(map(math.isfinite, losses)) or not bool(whole):
             kept = "none was kept" if self.checkpoint is None or not self.checkpoint.is_file() \
                 else f"{self.checkpoint} keeps the last good state"
             bad = next((i for i, x in enumerate(losses) if not math.isfinite(x)), len(losses))

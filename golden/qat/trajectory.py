@@ -27,8 +27,8 @@ class Teacher:
     unet: diffusers UNet2DConditionModel or UNet2DModel, in evaluation mode.
     scheduler: DDIM with the noise schedule it was trained on.
     shape: of a latent, (C, H, W).
-    tokens: float (classes + 1, D), one token per class and last the null class; None for an
-        unconditional model.
+    tokens: float (classes + 1, D) on the CPU, one token per class and last the null class; None
+        for an unconditional model.
     guidance: of classifier-free guidance, 1 for none.
     """
 
@@ -54,13 +54,13 @@ class Teacher:
         return tuple(self.scheduler.timesteps.tolist())
 
 
-def contexts(teacher: Teacher, labels: Tensor) -> Tensor | None:
+def contexts(teacher: Teacher, labels: Tensor, device: torch.device) -> Tensor | None:
     """Tokens of the classes, then (if guided) of the null class: (halves * B, 1, D) or None."""
     if teacher.tokens is None:
         return None
     null = torch.full_like(labels, teacher.classes)
     rows = torch.cat((labels, null)) if teacher.halves == 2 else labels
-    return teacher.tokens.to(labels.device)[rows][:, None]
+    return teacher.tokens[rows][:, None].to(device)
 
 
 def predict(unet: nn.Module, latents: Tensor, timesteps: Tensor | int,
@@ -95,8 +95,9 @@ class Trajectories:
                             self.schedule)
 
     def to(self, device: torch.device | str) -> "Trajectories":
-        return Trajectories(self.latents.to(device), self.noise.to(device),
-                            self.labels.to(device), self.schedule)
+        """The same with latents and noise on `device`; labels stay on the CPU."""
+        return Trajectories(self.latents.to(device), self.noise.to(device), self.labels,
+                            self.schedule)
 
     def save(self, path: Path, source: Mapping[str, Any]) -> None:
         """Write atomically; `source` tells the teacher, seed and size it was recorded from."""
@@ -135,8 +136,7 @@ def record(teacher: Teacher, count: int, *, steps: int = STEPS, batch: int = 64,
     for done in range(0, count, batch):
         part = slice(done, done + batch)
         tick = None if watch is None else _ticks(watch, done // batch, -(-count // batch), steps)
-        parts.append(_walk(teacher, start[part].to(device), labels[part].to(device), schedule,
-                           tick))
+        parts.append(_walk(teacher, start[part].to(device), labels[part], schedule, tick))
     latents, noise = (torch.cat(tensors) for tensors in zip(*parts, strict=True))
     return Trajectories(latents, noise, labels, schedule)
 
@@ -148,7 +148,7 @@ def _ticks(watch: Callable[[int, int], None], part: int, parts: int, steps: int
 
 def _walk(teacher: Teacher, x: Tensor, labels: Tensor, schedule: Sequence[int],
           tick: Callable[[int], None] | None) -> tuple[Tensor, Tensor]:
-    context = contexts(teacher, labels)
+    context = contexts(teacher, labels, x.device)
     latents, noise = [], []
     for index, t in enumerate(schedule):
         x = x.half().float()        # what is stored is what the teacher sees
