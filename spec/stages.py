@@ -10,14 +10,15 @@ from typing import Literal
 AFFINE_BITS = 18        # signed mantissas A[c], R[row]: a DSP's narrow port
 OFFSET_BITS = 40        # signed B[c], S[row], added before the shift
 MAX_AFFINE_SHIFT = 30
-SEGMENT_BITS = 9        # log2 of the segments of a table: 512 x (16 + 18) bits, one block RAM
+SEGMENT_BITS = 9        # log2 of the segments of a table: 512 x (18 + 18) bits, one block RAM
+BASE_FRACTION = 2       # fraction bits of the base of a segment, 18 bits in all
 FRACTION_BITS = 16 - SEGMENT_BITS
 SLOPE_BITS = 18         # signed slope of a segment
 SLOPE_SHIFT = 13        # slope = dy / dx * 2**13, so |dy / dx| < 16
 GATE_SHIFT = 31         # shift of the product of a gate, 0..31
 RECIPROCAL_BITS = 15    # a row reciprocal is 2**15..2**16 and a shift
 EXP_EXPONENTS = (11, 14)    # input down to -16, output 1 = 2**14
-GELU_EXPONENT = 11      # default exponents of the tables of SiLU and GELU: -16..16
+TABLE_EXPONENT = 13     # finest exponent of the tables of SiLU and GELU: -4..4; coarser where needed
 
 Function = Literal["silu", "gelu", "exp", "identity"]
 RowStage = Literal["none", "layer_norm", "softmax"]

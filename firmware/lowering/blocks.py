@@ -14,12 +14,12 @@ from torch import Tensor, nn
 
 from firmware.lowering.builder import PLAIN, Builder, Prologue
 from firmware.lowering.constants import Constants
-from spec.stages import GELU_EXPONENT, Function, Table
+from spec.stages import TABLE_EXPONENT, Function, Table
 
 
 def table(function: Function) -> Table:
     """SiLU or GELU at the default exponents; calibration widens the range where it must."""
-    return Table(function=function, in_exponent=GELU_EXPONENT, out_exponent=GELU_EXPONENT)
+    return Table(function=function, in_exponent=TABLE_EXPONENT, out_exponent=TABLE_EXPONENT)
 
 
 def require(name: str, wanted: str, got: object, fine: bool) -> None:

@@ -9,7 +9,15 @@ from torch import Tensor
 
 from golden.rounding import rhe, saturate
 from spec.fixed import CARRIER, CARRIER_BITS
-from spec.stages import FRACTION_BITS, SEGMENT_BITS, SLOPE_BITS, SLOPE_SHIFT, Function, Table
+from spec.stages import (
+    BASE_FRACTION,
+    FRACTION_BITS,
+    SEGMENT_BITS,
+    SLOPE_BITS,
+    SLOPE_SHIFT,
+    Function,
+    Table,
+)
 
 _FUNCTIONS: dict[Function, Callable[[Tensor], Tensor]] = {
     "silu": lambda x: x * torch.sigmoid(x),
@@ -26,7 +34,7 @@ def real_function(function: Function) -> Callable[[Tensor], Tensor]:
 
 @dataclass(frozen=True, eq=False)
 class TableEntries:
-    """base and slope of each segment: int64 [2**SEGMENT_BITS]."""
+    """base (two fraction bits) and slope of each segment: int64 [2**SEGMENT_BITS], 18 bits each."""
 
     base: Tensor
     slope: Tensor
@@ -34,17 +42,22 @@ class TableEntries:
 
 @lru_cache(maxsize=64)
 def entries(table: Table) -> TableEntries:
-    """The integers of a table: each segment interpolates between its rounded ends.
+    """The integers of a table: the chord of each segment, moved by half of its largest error.
 
-    base = sat16(round(f(left) * 2**out)); the slope is that to the next base, so segments join. The
-    rounding of real numbers happens here, once; what runs uses the integers only.
+    The rounding of real numbers happens here, once; what runs uses the integers only.
     """
-    segments = 1 << SEGMENT_BITS
-    left = torch.arange(segments + 1, dtype=torch.float64) * (1 << FRACTION_BITS) + CARRIER.low
-    y = real_function(table.function)(left * 2.0 ** -table.in_exponent) * 2.0 ** table.out_exponent
-    ends = y.clamp(CARRIER.low, CARRIER.high).round().to(torch.int64)
-    slope = ends.diff() << (SLOPE_SHIFT - FRACTION_BITS)
-    return TableEntries(ends[:-1].contiguous(), saturate(slope, SLOPE_BITS))
+    function, segments, width = real_function(table.function), 1 << SEGMENT_BITS, 1 << FRACTION_BITS
+
+    def value(x: Tensor) -> Tensor:
+        y = function(x * 2.0 ** -table.in_exponent) * 2.0 ** table.out_exponent
+        return y.clamp(CARRIER.low, CARRIER.high + 1)
+
+    left = torch.arange(segments, dtype=torch.float64) * width + CARRIER.low
+    start, end = value(left), value(left + width)
+    base = start + (value(left + width / 2) - (start + end) / 2) / 2
+    integers = [(base * (1 << BASE_FRACTION)).round(),
+                ((end - start) * ((1 << SLOPE_SHIFT) / width)).round()]
+    return TableEntries(*(saturate(v.to(torch.int64), SLOPE_BITS) for v in integers))
 
 
 @lru_cache(maxsize=64)
@@ -55,15 +68,16 @@ def _every_value(table: Table) -> Tensor:
 
 
 def interpolate(table: Table, x: Tensor) -> Tensor:
-    """sat16(base[i] + rhe(slope[i] * fraction, SLOPE_SHIFT)) for int64 `x` within int16.
+    """sat16(rhe(base[i] * 2**11 + slope[i] * fraction, 13)) for int64 `x` within int16.
 
     i is the upper SEGMENT_BITS of x + 32768, the fraction the lower FRACTION_BITS.
     """
     known = entries(table)
     position = x - CARRIER.low
     index, fraction = position >> FRACTION_BITS, position & ((1 << FRACTION_BITS) - 1)
-    step = rhe(known.slope.to(x.device)[index] * fraction, SLOPE_SHIFT)
-    return saturate(known.base.to(x.device)[index] + step, CARRIER_BITS)
+    base = known.base.to(x.device)[index] << (SLOPE_SHIFT - BASE_FRACTION)
+    return saturate(rhe(base + known.slope.to(x.device)[index] * fraction, SLOPE_SHIFT),
+                    CARRIER_BITS)
 
 
 def lookup(table: Table, x: Tensor) -> Tensor:

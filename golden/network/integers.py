@@ -16,7 +16,7 @@ from golden.parameters import MAX_MULTIPLIER, Parameters
 from golden.stages import LayerParameters
 from spec import Layer, Network, Node
 from spec.fixed import CARRIER, MAX_SHIFT, MID_BITS, RESIDUAL_SHIFT, symmetric_max
-from spec.stages import GELU_EXPONENT, Table
+from spec.stages import TABLE_EXPONENT, Table
 
 UNIT = 1 << 15      # M of a product: 1, as 2**15 with a shift of 15
 
@@ -43,7 +43,7 @@ def _widened(table: Table, largest: float) -> Table:
     """The table at the default exponent, or at a lower one if its argument needs the range."""
     if table.function == "exp":
         return table
-    f = exponent(largest, 1.1, GELU_EXPONENT)
+    f = exponent(largest, 1.1, TABLE_EXPONENT)
     return replace(table, in_exponent=f, out_exponent=f)
 
 

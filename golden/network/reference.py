@@ -75,15 +75,16 @@ class Reference:
         tensors = {network.input: latents.to(self.dtype)}
         with torch.no_grad(), torch.autocast(latents.device.type, enabled=False):
             for index, (node, dead) in enumerate(network.last_reads()):
-                y = self._node(index, node, tensors, timestep, classes)
+                y = self.run_node(index, node, tensors, timestep, classes)
                 spec = network.tensor(node.output)
                 tensors[node.output] = y.reshape(-1, spec.channels, spec.height, spec.width)
                 for name in dead:
                     del tensors[name]
         return tensors[network.output]
 
-    def _node(self, index: int, node: Node, tensors: dict[str, Tensor], timestep: int,
-              classes: Tensor) -> Tensor:
+    def run_node(self, index: int, node: Node, tensors: dict[str, Tensor], timestep: int,
+                 classes: Tensor) -> Tensor:
+        """Output of layer `index`, linear ones as (B, C, rows, 1), from the tensors it reads."""
         layer, real = node.layer, self.real.layers[index]
         x = torch.cat([tensors[s].flatten(2) for s in node.sources], 1)
         x = x.unflatten(2, (layer.load.height, layer.load.width))

@@ -3,7 +3,7 @@ from fractions import Fraction
 import pytest
 import torch
 
-from golden.rounding import rhe, saturate
+from golden.rounding import divide, rhe, saturate
 
 
 def ints(*values):
@@ -53,3 +53,18 @@ def test_bad_input_is_refused():
         rhe(ints(1, 2), ints(0, 63))
     with pytest.raises(TypeError, match=r"saturate: wanted an int64 tensor, got torch\.float32"):
         saturate(torch.zeros(1), 16)
+
+
+def test_divide_is_python_round_half_even():
+    g = torch.Generator().manual_seed(1)
+    a = torch.cat([torch.randint(-(1 << 61), 1 << 61, (300,), generator=g), torch.arange(-30, 31)])
+    for b in (1, 2, 3, 4, 7, 10, 6 * 36, (1 << 32) + 1):
+        assert divide(a, b).tolist() == [round(Fraction(x, b)) for x in a.tolist()]
+    divisors = torch.randint(1, 1 << 32, a.shape, generator=g)
+    assert divide(a, divisors).tolist() == [
+        round(Fraction(x, y)) for x, y in zip(a.tolist(), divisors.tolist(), strict=True)]
+
+
+def test_divide_refuses_what_is_not_positive():
+    with pytest.raises(ValueError, match=r"divide: wanted a positive divisor, got 0"):
+        divide(ints(1), ints(0))
