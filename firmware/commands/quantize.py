@@ -60,7 +60,8 @@ def quantize(
     weights: Annotated[int, typer.Option(help="Bits: 2, 3, 4 or 8.")] = 4,
     activations: Annotated[int, typer.Option(help="Bits: 2, 3, 4 or 8.")] = 4,
     axis: Annotated[str | None, typer.Option(
-        help="Rotation of convolutions, width or channel; hqdm only.  [default: width]",
+        help="Rotation of convolutions, width or channel, or of every layer the best; "
+        "hqdm only.  [default: width]",
         show_default=False)] = None,
     order: Annotated[int | None, typer.Option(
         help="log2 of the rotation block.  [default: 5]", show_default=False)] = None,
@@ -87,12 +88,11 @@ def quantize(
 ) -> None:
     """Quantise a float UNet by data-free distillation and write the packed network."""
     from golden.qat.distil import Recipe
-    from golden.qat.methods import make_method
+    from golden.qat.methods import ConvAxis, make_method
     from golden.qat.run import Job, quantise
     from golden.train.options import choose_device
-    from spec.layer import Axis
     chosen = make_method(method, weights=weights, activations=activations,
-                         axis=cast(Axis | None, axis), order=order)
+                         axis=cast(ConvAxis | None, axis), order=order)
     device = choose_device(device)
     recipe = Recipe(
         iterations=iterations, batch=batch, seed=seed, activation_rate=activation_rate,

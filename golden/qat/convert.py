@@ -14,12 +14,12 @@ from golden.qat.layers import QuantisedLayer
 from golden.qat.lora import RANK, FixedWeight, TrainedWeight
 from golden.qat.methods import Method
 from golden.qat.quantiser import AsymmetricQuantiser, SymmetricQuantiser
-from golden.qat.rule import Role, Rule
+from golden.qat.rule import ROTATED, Role, Rule
 from golden.qat.timestep import Timestep
 from golden.qat.trace import Trace, example_inputs, trace_model
+from spec.layer import Axis
 
 EDGE: tuple[Role, ...] = ("first", "last", "time", "condition", "skip", "downsample")
-ROTATED: tuple[Role, ...] = ("body", "skip", "downsample")
 Weight = TrainedWeight | FixedWeight
 
 
@@ -73,7 +73,7 @@ def _role(name: str, module: nn.Module, trace: Trace, convs: Sequence[str]) -> R
 
 
 def _layer_rule(name: str, module: nn.Conv2d | nn.Linear, role: Role, trace: Trace,
-                method: Method) -> Rule:
+                method: Method, axes: Mapping[str, Axis]) -> Rule:
     weights, activations = (
         (max(method.edge_bits, method.weights), max(method.edge_bits, method.activations))
         if role in EDGE else (method.weights, method.activations))
@@ -84,16 +84,16 @@ def _layer_rule(name: str, module: nn.Conv2d | nn.Linear, role: Role, trace: Tra
     if isinstance(module, nn.Linear):
         rows = 1 if role == "condition" else shape[-2]
         rule = Rule(kind="linear", sources=(shape[-1],), height=rows, width=1, **common)
-        axis = method.linear_axis
+        usual = method.linear_axis
     else:
         up = 2 if name in trace.upsampled else 1
         rule = Rule(kind="conv", sources=trace.sources.get(name, (shape[1],)), upsample=up,
                     height=shape[2] // up, width=shape[3] // up, **common,
                     **_conv_shape(name, module))
-        axis = method.conv_axis
+        usual = "none" if method.conv_axis == "best" else method.conv_axis
     if role not in ROTATED:
         return rule
-    axis, order = rule.rotated(axis, method.order)
+    axis, order = rule.rotated(axes.get(name, usual), method.order)
     return replace(rule, axis=axis, order=order,
                    rotated_weights=method.rotated_weights and order > 0)
 
@@ -106,9 +106,13 @@ def _attention_rule(name: str, module: Attention, trace: Trace, method: Method) 
                 heads=module.heads)
 
 
-def make_rules(model: nn.Module, method: Method, inputs: Mapping[str, Any] | None = None
-               ) -> tuple[Rule, ...]:
+def make_rules(model: nn.Module, method: Method, inputs: Mapping[str, Any] | None = None,
+               axes: Mapping[str, Axis] | None = None) -> tuple[Rule, ...]:
     """The rule of every layer, in order of execution, from one dry run.
+
+    Parameters
+    ----------
+    axes: rotation of layers by name, in place of the method's.
 
     Raises
     ------
@@ -125,7 +129,8 @@ def make_rules(model: nn.Module, method: Method, inputs: Mapping[str, Any] | Non
     for name in names:
         module = modules[name]
         assert isinstance(module, (nn.Conv2d, nn.Linear))
-        rules.append(_layer_rule(name, module, _role(name, module, trace, convs), trace, method))
+        rules.append(_layer_rule(name, module, _role(name, module, trace, convs), trace, method,
+                                 axes or {}))
         attention = modules[name.rpartition(".")[0]]
         if isinstance(attention, Attention) and name.endswith(".to_v"):
             check_supported(attention)
@@ -177,7 +182,8 @@ def install(model: nn.Module, rules: Iterable[Rule], timestep: Timestep,
 
 
 def convert(model: nn.Module, method: Method, schedule: Sequence[int], *, rank: int = RANK,
-            seed: int = 0, inputs: Mapping[str, Any] | None = None) -> Quantised:
+            seed: int = 0, inputs: Mapping[str, Any] | None = None,
+            axes: Mapping[str, Axis] | None = None) -> Quantised:
     """A quantised copy of `model`, not yet calibrated.
 
     Only steps, zero points and low-rank corrections of the copy are trainable.
@@ -188,13 +194,14 @@ def convert(model: nn.Module, method: Method, schedule: Sequence[int], *, rank: 
         diffusers attention and a `timestep` argument; on the CPU.
     schedule: the sampler's timesteps, in order.
     inputs: arguments of a dry run, where the model's configuration does not tell them.
+    axes: rotation of layers by name, in place of the method's (`golden.qat.axes`).
 
     Raises
     ------
     ValueError: a layer that cannot be quantised.
     """
     model = copy.deepcopy(model).eval().requires_grad_(False)
-    rules = make_rules(model, method, inputs)
+    rules = make_rules(model, method, inputs, axes)
     timestep = Timestep(schedule)
     generator = torch.Generator().manual_seed(seed)
 

@@ -1,10 +1,12 @@
 """The methods that are compared, by name."""
 
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from spec.fixed import MAX_ORDER, check_bits
 from spec.layer import Axis
 
+ConvAxis = Axis | Literal["best"]
 EDGE_BITS = 8       # first, last, skip and downsampling layers, embeddings, attention products
 
 
@@ -16,7 +18,8 @@ class Method:
     ----------
     name: of the method.
     about: one line.
-    conv_axis: rotation of convolutions, "width", "channel" or "none".
+    conv_axis: rotation of convolutions, "width", "channel" or "none"; "best": of every layer
+        the axis of least quantisation error at calibration, none among them.
     linear_axis: rotation of linear layers, "channel" or "none".
     order: log2 of the largest rotation block.
     asymmetric: activations with a zero point.
@@ -32,7 +35,7 @@ class Method:
 
     name: str
     about: str
-    conv_axis: Axis = "none"
+    conv_axis: ConvAxis = "none"
     linear_axis: Axis = "none"
     order: int = 5
     asymmetric: bool = False
@@ -46,8 +49,8 @@ class Method:
         check_bits(self.weights, "--weights")
         check_bits(self.activations, "--activations")
         check_bits(self.edge_bits, "edge bits")
-        if self.conv_axis not in ("none", "channel", "width"):
-            raise ValueError(f"--axis: wanted channel or width, got {self.conv_axis!r}")
+        if self.conv_axis not in ("none", "channel", "width", "best"):
+            raise ValueError(f"--axis: wanted channel, width or best, got {self.conv_axis!r}")
         if not 0 <= self.order <= MAX_ORDER:
             raise ValueError(f"--order: wanted 0..{MAX_ORDER}, got {self.order}")
 
@@ -68,7 +71,7 @@ METHODS = {m.name: m for m in (
 )}
 
 
-def make_method(name: str, *, weights: int = 4, activations: int = 4, axis: Axis | None = None,
+def make_method(name: str, *, weights: int = 4, activations: int = 4, axis: ConvAxis | None = None,
                 order: int | None = None) -> Method:
     """A method of the registry with its bits, and for hqdm the axis of convolutions.
 
@@ -82,8 +85,8 @@ def make_method(name: str, *, weights: int = 4, activations: int = 4, axis: Axis
     if axis is not None and axis != method.conv_axis:
         if name != "hqdm":
             raise ValueError(f"--axis: {name} has {method.conv_axis}, got {axis!r}")
-        if axis not in ("channel", "width"):
-            raise ValueError(f"--axis: wanted channel or width, got {axis!r}")
+        if axis not in ("channel", "width", "best"):
+            raise ValueError(f"--axis: wanted channel, width or best, got {axis!r}")
         method = replace(method, conv_axis=axis)
     if order is not None:
         if method.conv_axis == "none":

@@ -13,6 +13,9 @@ Kind = Literal["conv", "linear", "attention"]
 Role = Literal["first", "last", "time", "condition", "unused", "skip", "downsample", "body"]
 
 
+ROTATED: tuple[Role, ...] = ("body", "skip", "downsample")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Rule:
     """One layer of a quantised model.

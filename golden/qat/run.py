@@ -13,6 +13,7 @@ from filelock import FileLock
 
 from golden.models.files import fingerprint
 from golden.qat.agreement import relative_error
+from golden.qat.axes import choose_axes
 from golden.qat.calibrate import calibrate
 from golden.qat.convert import Quantised, convert
 from golden.qat.distil import Distillation, Recipe
@@ -100,7 +101,9 @@ def quantise(teacher: Teacher, method: Method, recipe: Recipe, job: Job, say: Sa
         lambda i, n: say("record", i, n, "")).to(job.device)
     teacher.unet.cpu()
     held, kept = data[:HELD_OUT], data[HELD_OUT:]
-    student = convert(teacher.unet, method, data.schedule, rank=job.rank, seed=recipe.seed)
+    axes = choose_axes(teacher, kept, method) if method.conv_axis == "best" else None
+    student = convert(teacher.unet, method, data.schedule, rank=job.rank, seed=recipe.seed,
+                      axes=axes)
     student.model.to(job.device)
     loop = Distillation(student, teacher, kept, recipe, _state(job.out), _identity(
         teacher, method, job))

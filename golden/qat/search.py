@@ -32,6 +32,13 @@ def search_symmetric(r: Tensor, limit: int) -> Tensor:
     return steps[_errors(values, steps, -limit, limit).argmin()]
 
 
+def quantisation_error(r: Tensor, limit: int) -> Tensor:
+    """Squared error over squared magnitude at the step of `search_symmetric`, ()."""
+    values, step = _sample(r), search_symmetric(r, limit)
+    energy = values.square().sum().clamp_min(torch.finfo(values.dtype).tiny)
+    return _errors(values, step[None], -limit, limit)[0] / energy
+
+
 def _errors(values: Tensor, steps: Tensor, low: Any, high: Any) -> Tensor:
     """Squared error of each step: (n,), (G,) -> (G,); the bounds are numbers or (G, 1)."""
     wide = steps[:, None]

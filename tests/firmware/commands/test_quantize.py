@@ -46,7 +46,7 @@ def test_quantize(capsys, teacher):
 @pytest.mark.parametrize("options, text", [
     (["--weights", "5"], "--weights: wanted one of (2, 3, 4, 8) bits, got 5"),
     (["--method", "gptq"], "double-hadamard, ptq, got 'gptq'"),
-    (["--axis", "depth"], "--axis: wanted channel or width, got 'depth'"),
+    (["--axis", "depth"], "--axis: wanted channel, width or best, got 'depth'"),
     (["--steps", "3"], "--steps: wanted a divisor of 100, got 3"),
     (["--device", "tpu"], "device: wanted auto or one of cpu"),
 ])

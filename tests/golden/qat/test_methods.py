@@ -18,7 +18,7 @@ def test_registry():
     ({"name": "nope"}, "--method: wanted one of hqdm, .* got 'nope'"),
     ({"name": "hqdm", "weights": 5}, "--weights: wanted one of .* got 5"),
     ({"name": "hqdm", "activations": 16}, "--activations: wanted one of .* got 16"),
-    ({"name": "hqdm", "axis": "height"}, "--axis: wanted channel or width, got 'height'"),
+    ({"name": "hqdm", "axis": "height"}, "--axis: wanted channel, width or best, got 'height'"),
     ({"name": "hqdm", "order": 7}, "--order: wanted 0..6, got 7"),
     ({"name": "ptq", "axis": "width"}, "--axis: ptq has none, got 'width'"),
     ({"name": "efficientdm", "order": 3}, "--order: efficientdm does not rotate, got 3"),

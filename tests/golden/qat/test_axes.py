@@ -1,0 +1,34 @@
+"""The rotation that suits a layer."""
+
+import torch
+
+from golden.qat.axes import admitted, choose_axes, errors_by_axis
+from golden.qat.convert import convert
+from golden.qat.methods import make_method
+from golden.qat.rotation import rotate
+from golden.qat.search import quantisation_error
+
+
+def test_a_rotation_spreads_outliers_and_gathers_constants():
+    generator = torch.Generator().manual_seed(0)
+    outliers = torch.randn(64, 32, generator=generator)
+    outliers[:, 3] *= 20
+    smooth = torch.randn(64, 1, generator=generator) + 0.3 * torch.randn(
+        64, 32, generator=generator)
+    for x, helps in ((outliers, True), (smooth, False)):
+        plain, rotated = (float(quantisation_error(y, 7)) for y in (x, rotate(x, 5, -1)))
+        assert (rotated < 0.7 * plain) if helps else (plain < 0.7 * rotated)
+
+
+def test_errors_and_the_choice(teacher, data):
+    method = make_method("hqdm", axis="best", order=3)
+    student = convert(teacher.unet, method, data.schedule, rank=1)
+    errors = errors_by_axis(student, teacher, data, 3)
+    rules = student.layers()
+    assert all(set(row) == set(admitted(rules[n].rule, 3)) for n, row in errors.items())
+    assert all(0 < error < 1 for row in errors.values() for error in row.values())
+    axes = choose_axes(teacher, data, method)
+    assert axes.keys() == errors.keys() and len(set(axes.values())) > 1
+    chosen = convert(teacher.unet, method, data.schedule, rank=1, axes=axes).layers()
+    assert all(chosen[n].rule.axis == axis for n, axis in axes.items())
+    assert method.label == "hqdm-best-k3-w4a4"
