@@ -18,7 +18,7 @@ SLOPE_SHIFT = 13        # slope = dy / dx * 2**13, so |dy / dx| < 16
 GATE_SHIFT = 31         # shift of the product of a gate, 0..31
 RECIPROCAL_BITS = 15    # a row reciprocal is 2**15..2**16 and a shift
 EXP_EXPONENTS = (11, 14)    # input down to -16, output 1 = 2**14
-TABLE_EXPONENT = 13     # finest exponent of the tables of SiLU and GELU: -4..4; coarser where needed
+TABLE_EXPONENT = 13     # finest of the tables of SiLU and GELU, -4..4; coarser where needed
 
 Function = Literal["silu", "gelu", "exp", "identity"]
 RowStage = Literal["none", "layer_norm", "softmax"]
