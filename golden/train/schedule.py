@@ -40,11 +40,13 @@ class Budget:
 
 
 def rate(step: int, progress: float, peak: float, warmup: int, floor: float = 0.01) -> float:
-    """Learning rate: linear over the first `warmup` steps, and half a cosine over the budget.
+    """Learning rate: a linear warm-up, and half a cosine over the budget.
 
-    peak * min(1, (step + 1) / warmup) * (floor + (1 - floor) * (1 + cos(pi * progress)) / 2)
+    The warm-up lasts `warmup` steps, or a twentieth of the budget where that is less.
+    peak * ramp * (floor + (1 - floor) * (1 + cos(pi * progress)) / 2),
+    ramp = min(1, max((step + 1) / warmup, 20 * progress))
     """
-    ramp = min(1.0, (step + 1) / max(warmup, 1))
+    ramp = min(1.0, max((step + 1) / max(warmup, 1), 20 * progress))
     return peak * ramp * (floor + (1 - floor) * (1 + math.cos(math.pi * progress)) / 2)
 
 

@@ -13,6 +13,7 @@ from golden.train.schedule import Budget, ema_decay, rate
 
 def test_rate_warms_up_then_falls_as_half_a_cosine():
     assert rate(0, 0, 1.0, 10) == 0.1 and rate(9, 0, 1.0, 10) == 1.0
+    assert rate(4, 0.02, 1.0, 100, floor=1) == pytest.approx(0.4)    # a short budget
     assert rate(100, 0.5, 2.0, 10, floor=0) == pytest.approx(1.0)
     assert rate(100, 1.0, 2.0, 10) == pytest.approx(0.02)
     want = [(1 + math.cos(math.pi * i / 7)) / 2 for i in range(8)]
