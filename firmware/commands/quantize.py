@@ -74,7 +74,7 @@ def quantize(
     steps: Annotated[int, typer.Option(help="Of the sampler: every 100/STEPS-th scale.")] = 20,
     guidance: Annotated[float, typer.Option(help="Of the teacher's trajectories.")] = 2.0,
     activation_rate: Annotated[float, typer.Option(
-        help="Learning rate of activation steps, relative.")] = 2e-3,
+        help="Learning rate of activation steps, relative.")] = 5e-3,
     weight_rate: Annotated[float, typer.Option(
         help="Learning rate of weight steps, relative.")] = 1e-4,
     lora_rate: Annotated[float, typer.Option(help="Learning rate of LoRA.")] = 5e-4,

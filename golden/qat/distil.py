@@ -41,7 +41,7 @@ class Recipe:
 
     iterations: int
     batch: int = 32
-    activation_rate: float = 2e-3
+    activation_rate: float = 5e-3
     weight_rate: float = 1e-4
     lora_rate: float = 5e-4
     seed: int = 0
