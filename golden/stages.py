@@ -26,7 +26,7 @@ class Normalisation:
     gain_shift: int64 [T], -62..62.
     offset: int64 [T, C], beta before the shift, 40 bits; zeros [T, 1] for LayerNorm.
     epsilon: int64 [T], eps * 2**(2 f + 8), at least 1.
-    shift: int64 [T], shift of the affine, 0..30.
+    shift: int64 [T], shift of the affine, 0..23.
     """
 
     gain: Tensor

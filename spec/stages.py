@@ -9,7 +9,7 @@ from typing import Literal
 
 AFFINE_BITS = 18        # signed mantissas A[c], R[row]: a DSP's narrow port
 OFFSET_BITS = 40        # signed B[c], S[row], added before the shift
-MAX_AFFINE_SHIFT = 30
+MAX_AFFINE_SHIFT = 23   # so that B fits wherever the result does
 SEGMENT_BITS = 9        # log2 of the segments of a table: 512 x (18 + 18) bits, one block RAM
 BASE_FRACTION = 2       # fraction bits of the base of a segment, 18 bits in all
 FRACTION_BITS = 16 - SEGMENT_BITS

@@ -1,15 +1,16 @@
 """Load: int16 carriers to the integer operand of the multiply.
 
-Stages in order, each a function of integers; `operands.py` composes them:
+Stages in order, each a function of integers; `prepare.py` composes the optional first three,
+`operands.py` the rest:
 
-1. row affine        x * R[row] + S[row]        (LayerNorm, softmax maximum; comes with a later
-2. channel affine    x * A[c] + B[c]             issue: each takes and gives int16, so it slots
-3. table             piecewise linear            in before the rotation without touching the rest)
+1. row affine        sat16(rhe(x * R[row] + S[row], s))       `affine.row_affine`
+2. channel affine    sat16(rhe(x * A[c] + B[c], s))           `affine.channel_affine`
+3. table             piecewise linear, int16 -> int16         `table.lookup`
 4. upsample          nearest, an address
-5. rotate            r = x * H_raw              `hadamard.rotate`
+5. rotate            r = x * H_raw                            `hadamard.rotate_bounded`
 6. quantise          q = clamp(rhe(r * m[t], s[t]), -Q, Q)    `quantise.quantise`
-7. split             8 bits: q = 16 * hi + lo   `quantise.split_nibbles`
-8. rotate back       u = q * H_raw              `hadamard.rotate`
+7. split             8 bits: q = 16 * hi + lo                 `quantise.split_nibbles`
+8. rotate back       u = q * H_raw                            `hadamard.rotate_bounded`
 """
 
 from golden.load.hadamard import rotate

@@ -1,8 +1,8 @@
 """Multiply: operands and integer weights to exact int32 partial sums.
 
 One stage, `convolution.partial_sums`: stride, zero padding (after rotating back) and kernel taps
-are addresses; a linear layer is a 1x1 convolution over (C, rows, 1). Activation x activation
-products (QK^T, PV) come with a later issue and use the same sum with operands for weights.
+are addresses; a linear layer is a 1x1 convolution over (C, rows, 1). In activation x activation
+products (QK^T, PV; `product.product_sums`) a second quantised tensor takes the weights' place.
 """
 
 from golden.multiply.convolution import convolve, exact_dtype, partial_sums

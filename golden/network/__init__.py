@@ -5,6 +5,7 @@ runs it in floating point, `calibrate.quantise` makes the integers, `interpreter
 """
 
 from golden.network.calibrate import calibrate_steps, find_ranges, quantise
+from golden.network.fidelity import Fidelity, fidelity
 from golden.network.integers import integer_network
 from golden.network.interpreter import IntegerNetwork
 from golden.network.real import RealLayer, RealNetwork
@@ -12,7 +13,7 @@ from golden.network.reference import Reference
 from golden.network.source import Format, Quantisation, QuantisedAttention, QuantisedModule
 
 __all__ = [
-    "Format", "IntegerNetwork", "Quantisation", "QuantisedAttention", "QuantisedModule",
-    "RealLayer", "RealNetwork", "Reference", "calibrate_steps", "find_ranges", "integer_network",
-    "quantise",
+    "Fidelity", "Format", "IntegerNetwork", "Quantisation", "QuantisedAttention", "QuantisedModule",
+    "RealLayer", "RealNetwork", "Reference", "calibrate_steps", "fidelity", "find_ranges",
+    "integer_network", "quantise",
 ]

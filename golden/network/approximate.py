@@ -10,7 +10,7 @@ from spec.fixed import CARRIER, MAX_SHIFT
 from spec.stages import AFFINE_BITS
 
 HEADROOM = 1.5          # largest magnitude seen in calibration, times this, still fits
-MIN_EXPONENT, MAX_EXPONENT = -8, 20
+MIN_EXPONENT, MAX_EXPONENT = -4, 20
 
 
 def exponent(largest: float, headroom: float = HEADROOM, most: int = MAX_EXPONENT) -> int:

@@ -32,11 +32,19 @@ def integer_network(real: RealNetwork, ranges: Ranges) -> IntegerNetwork:
     exponents = tensor_exponents(network, ranges)
     layers = []
     for index, (node, layer) in enumerate(zip(network.nodes, real.layers, strict=True)):
-        parameters = _Maker(index, node, layer, ranges, exponents).make()
-        parameters.check(node.layer)
-        layers.append(parameters)
+        layers.append(_layer(_Maker(index, node, layer, ranges, exponents)))
     return IntegerNetwork(network=network, layers=tuple(layers),
                           input_exponent=exponents[network.input])
+
+
+def _layer(maker: "_Maker") -> LayerParameters:
+    """Made and checked; errors name the layer."""
+    try:
+        parameters = maker.make()
+        parameters.check(maker.layer)
+    except ValueError as error:
+        raise ValueError(f"{maker.layer.name}: {error}") from error
+    return parameters
 
 
 def _widened(table: Table, largest: float) -> Table:

@@ -16,7 +16,7 @@ MARGIN = 2      # bits of a mantissa left for statistics beyond the calibration'
 
 
 def _shift_for(largest: float, spare: int) -> int:
-    """Shift at which a factor up to `largest` leaves `spare` bits of the mantissa, 0..30."""
+    """Shift at which a factor up to `largest` leaves `spare` bits of the mantissa, 0..23."""
     if largest <= 0:
         return MAX_AFFINE_SHIFT
     shift = math.floor(math.log2((1 << (AFFINE_BITS - 1 - spare)) / largest))

@@ -1,6 +1,7 @@
 """Steps, exponents, mantissas."""
 
 import math
+from dataclasses import replace
 from fractions import Fraction
 
 import pytest
@@ -88,3 +89,12 @@ def test_a_bad_step_is_refused():
         QuantisedModule(format=Format(), weights=torch.zeros(1, 1, 1, 1, dtype=torch.int16),
                         weight_scale=torch.ones(1, dtype=torch.float64), op="linear",
                         steps=torch.zeros(2, dtype=torch.float64))
+
+
+def test_a_scale_that_no_multiplier_holds_names_the_layer(w4a4):
+    first = w4a4.real.layers[0]
+    tiny = replace(first, steps=first.steps * 1e-12)
+    real = replace(w4a4.real, layers=(tiny, *w4a4.real.layers[1:]))
+    ranges = find_ranges(w4a4.real, w4a4.latents, w4a4.classes)
+    with pytest.raises(ValueError, match=r"conv_in: scale: wanted a factor in 0\.\."):
+        integer_network(real, ranges)

@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from golden.network import Reference
+from golden.network import Reference, fidelity
 
 
 def cosines(a, b):
@@ -24,19 +24,20 @@ def test_eight_bits_agree_to_three_nines(w8a8, timestep):
     assert float(cosine.min()) >= 0.999
 
 
-@pytest.mark.parametrize("timestep", range(3))
-def test_four_bits_agree_as_far_as_the_rounding_is_determined(w4a4, timestep):
+def test_four_bits_agree_as_far_as_the_rounding_is_determined(w4a4):
     """A change of the latent by a thousandth flips the roundings of a random network just as
     much: the integers add no error of their own to that."""
-    x = fresh(w4a4, 6)
-    reference = Reference.quantised(w4a4.real)
-    wanted = reference(x, timestep, w4a4.classes)
-    nudged = reference(x * (1 + 1e-3 * fresh(w4a4, 7)), timestep, w4a4.classes)
-    got = 1 - cosines(w4a4.integers(x, timestep, w4a4.classes), wanted).mean()
-    floor = 1 - cosines(nudged, wanted).mean()
-    print(f"W4A4, timestep {timestep}: 1 - cosine {got:.5f}, nudged latent {floor:.5f}")
-    assert float(got) <= 1.3 * float(floor)
-    assert float(got) <= 0.02
+    x = [fresh(w4a4, 6 + t) for t in range(3)]
+    found = fidelity(w4a4.real, w4a4.integers, x, w4a4.classes)
+    print(found.summary())
+    missing, floor = 1 - found.integers.mean(1), 1 - found.nudged.mean(1)
+    assert bool((missing <= 1.3 * floor).all())
+    assert float(missing.max()) <= 0.02
+
+
+def test_fidelity_wants_every_timestep(w4a4):
+    with pytest.raises(ValueError, match=r"fidelity: wanted latents for 3 timesteps, got 1"):
+        fidelity(w4a4.real, w4a4.integers, w4a4.latents[:1])
 
 
 def test_every_layer_agrees_on_the_same_input(w4a4):
