@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from golden.models.checkpoint import load_checkpoint
 from golden.models.grid import save_grid
+from golden.train.compiled import compile_checked
 from golden.train.interrupt import Interrupt, deferred_interrupts
 from golden.train.options import Options, hardware, tune
 from golden.train.report import Report, duration
@@ -67,7 +68,7 @@ class Trainer:
         self._pending: list[Tensor] = []
         self._now = self._saved = self._drawn = time.monotonic()
         if options.compile:
-            task.model.compile()
+            compile_checked(task)
 
     def run(self) -> dict[str, Any]:
         """Train to the end of the budget; returns a summary.
