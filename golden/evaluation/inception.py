@@ -71,16 +71,15 @@ class BlockC(nn.Module):
 
     def __init__(self, c: int) -> None:
         super().__init__()
-        row, column = {"kernel": (1, 7), "padding": (0, 3)}, {"kernel": (7, 1), "padding": (3, 0)}
         self.branch1x1 = Basic(768, 192, 1)
         self.branch7x7_1 = Basic(768, c, 1)
-        self.branch7x7_2 = Basic(c, c, **row)
-        self.branch7x7_3 = Basic(c, 192, **column)
+        self.branch7x7_2 = Basic(c, c, (1, 7), padding=(0, 3))
+        self.branch7x7_3 = Basic(c, 192, (7, 1), padding=(3, 0))
         self.branch7x7dbl_1 = Basic(768, c, 1)
-        self.branch7x7dbl_2 = Basic(c, c, **column)
-        self.branch7x7dbl_3 = Basic(c, c, **row)
-        self.branch7x7dbl_4 = Basic(c, c, **column)
-        self.branch7x7dbl_5 = Basic(c, 192, **row)
+        self.branch7x7dbl_2 = Basic(c, c, (7, 1), padding=(3, 0))
+        self.branch7x7dbl_3 = Basic(c, c, (1, 7), padding=(0, 3))
+        self.branch7x7dbl_4 = Basic(c, c, (7, 1), padding=(3, 0))
+        self.branch7x7dbl_5 = Basic(c, 192, (1, 7), padding=(0, 3))
         self.branch_pool = Basic(768, 192, 1)
 
     def forward(self, x: Tensor) -> Tensor:

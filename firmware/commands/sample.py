@@ -1,0 +1,125 @@
+"""`hqdm sample`."""
+
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from firmware.commands.bars import StageBars
+from firmware.commands.evaluate import find_decoder
+from firmware.commands.output import Json, print_values
+
+SHIPPED = Path(__file__).parent.parent.parent / "models" / "cifar10"
+BACKENDS = ("float", "golden", "rtl")
+HOW_TO_TRAIN = ("train one with hqdm train autoencoder, hqdm train unet, hqdm quantize and hqdm "
+                "lower (docs/recipe.md)")
+
+
+def checkpoint_of(folder: Path, backend: str, network: str) -> Path:
+    """The file of `folder` that `backend` runs.
+
+    Raises
+    ------
+    ValueError: an unknown backend, or one that is not there yet.
+    FileNotFoundError: no such folder or file; the text says how to make one.
+    """
+    if backend not in BACKENDS:
+        raise ValueError(f"--backend: wanted float or golden, got {backend!r}")
+    if backend == "rtl":
+        raise ValueError("--backend rtl: the core does not run whole networks yet; wanted float "
+                         "or golden")
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{folder}: no such folder of models; {HOW_TO_TRAIN}")
+    path = folder / ("unet.safetensors" if backend == "float"
+                     else f"{network}.integers.safetensors")
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such checkpoint; {HOW_TO_TRAIN}")
+    return path
+
+
+def parse_classes(text: str | None, count: int, known: tuple[str, ...]) -> list[int]:
+    """The labels of `count` images: the classes named, by name or number, in turn.
+
+    Raises
+    ------
+    ValueError: an unknown class.
+    """
+    if text is None:
+        return [i % len(known) for i in range(count)]
+    chosen = []
+    for word in text.replace(",", " ").split():
+        if word not in known and not (word.isdecimal() and int(word) < len(known)):
+            raise ValueError(f"--classes: wanted some of {', '.join(known)} or 0.."
+                             f"{len(known) - 1}, got {word!r}")
+        chosen.append(int(word) if word.isdecimal() else known.index(word))
+    if not chosen:
+        raise ValueError("--classes: wanted at least one class, got none")
+    return [chosen[i % len(chosen)] for i in range(count)]
+
+
+def sample(
+    output: Annotated[Path, typer.Option("-o", "--output", help="Picture to write (PNG).")],
+    backend: Annotated[str, typer.Option(
+        help="float, or golden: integers, as the core computes them.")] = "golden",
+    n: Annotated[int, typer.Option("-n", help="Images.")] = 16,
+    classes: Annotated[str | None, typer.Option(
+        help="Names or numbers, by commas, in turn; by default all ten.",
+        show_default=False)] = None,
+    steps: Annotated[int, typer.Option(help="Of the sampler.")] = 20,
+    guidance: Annotated[float, typer.Option(help="Classifier-free; 1 is none.")] = 2.0,
+    seed: Annotated[int, typer.Option(help="Of the noise, the same for every backend.")] = 1,
+    model: Annotated[Path, typer.Option(
+        help="Folder with decoder.safetensors, unet.safetensors and NETWORK.integers."
+        "safetensors.", show_default="models/cifar10")] = SHIPPED,
+    network: Annotated[str, typer.Option(help="Of the golden backend: w4a4, w4a3, ...")] = "w4a4",
+    columns: Annotated[int | None, typer.Option(
+        help="Of the picture; by default 10, or 8 for all classes of 16 images.",
+        show_default=False)] = None,
+    device: Annotated[str, typer.Option(help="Of the float backend: auto, cuda, cpu.")] = "cpu",
+    as_json: Json = False,
+) -> None:
+    """Sample a grid of images; image i of a seed starts from the same noise on every backend."""
+    _check(n, seed, columns)
+    path = checkpoint_of(model, backend, network)
+    from golden.data.cifar10 import CLASSES
+    labels = parse_classes(classes, n, CLASSES)
+    result = draw(path, find_decoder(path), output, labels, backend=backend, steps=steps,
+                  guidance=guidance, seed=seed, columns=columns or min(n, 8), device=device)
+    print_values({"model": model.name} | result, as_json)
+
+
+def _check(n: int, seed: int, columns: int | None) -> None:
+    for name, value, low in (("-n", n, 1), ("--seed", seed, 0), ("--columns", columns, 1)):
+        if value is not None and value < low:
+            raise ValueError(f"{name}: wanted at least {low}, got {value}")
+
+
+def draw(path: Path, decoder: Path, output: Path, labels: list[int], *, backend: str, steps: int,
+         guidance: float, seed: int, columns: int, device: str) -> dict[str, Any]:
+    """Sample `labels` with the checkpoint `path`, write the grid, say what was done."""
+    import torch
+
+    from golden.evaluation.subjects import load_subject
+    from golden.models.autoencoder import decode
+    from golden.models.files import load_autoencoder
+    from golden.models.grid import save_grid
+    from golden.models.sampler import initial_noise
+    from golden.train.options import choose_device
+    begun = time.monotonic()
+    subject = load_subject(path, choose_device(device))
+    autoencoder = load_autoencoder(decoder)
+    with StageBars() as bars:
+        latents = subject.sample(
+            initial_noise(len(labels), subject.shape, seed), torch.tensor(labels), steps,
+            guidance, lambda index, timestep, x: bars("steps", index, steps))
+        bars("steps", steps, steps)
+    save_grid(output, decode(autoencoder, latents), columns, scale=2)
+    return {"config": None, "backend": backend, "network": subject.name, "steps": steps,
+            "guidance": guidance, "seed": seed, "images": len(labels), "classes": labels,
+            "seconds": time.monotonic() - begun, "output": str(output)}
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `app`."""
+    app.command()(sample)
