@@ -11,6 +11,7 @@ from rich.table import Table
 from firmware.commands.bars import StageBars
 from firmware.commands.output import Json
 
+WIDTH = 160     # of the table where there is no terminal
 DECODERS = ("decoder.safetensors", "autoencoder.safetensors")
 
 
@@ -85,10 +86,14 @@ def evaluate(
 def show(result: dict[str, Any], out: Path) -> None:
     """The table on stdout."""
     from golden.evaluation.report import COLUMNS, caption, table
-    drawn = Table(*COLUMNS, box=None)
+    drawn = Table(box=None)
+    for column in COLUMNS:
+        drawn.add_column(column, no_wrap=True)
     for row in table(result):
         drawn.add_row(*row)
     console = Console(markup=False, highlight=False)
+    if not console.is_terminal:
+        console.width = WIDTH
     console.print(drawn)
     console.print(f"{caption(result)}; {result['seconds'] / 60:.1f} min", soft_wrap=True)
     console.print(f"{out / 'evaluation.json'}, {result['grid']}", soft_wrap=True)

@@ -49,7 +49,7 @@ def lower_file(model: Path, out: Path, images: int, check: int, guidance: float,
     from golden.network import fidelity, quantise
     from golden.network.checkpoint import save_network
     from golden.qat.export import load_quantised
-    frozen, tokens, read = load_quantised(model)
+    frozen, tokens, _ = load_quantised(model)
     real = lower_quantised(frozen, tokens, name=model.stem)
     subject = load_subject(model)
     schedule = frozen.timestep.schedule

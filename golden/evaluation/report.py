@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-COLUMNS = ("model", "n", "FD", "KID x1000", "IS", "precision", "recall", "PSNR of latents, dB",
-           "cosine per call", "worst step")
+COLUMNS = ("model", "n", "FD", "KID x1000", "IS", "precision", "recall", "PSNR, dB", "cosine",
+           "worst step")
 FLOOR = "test images (floor)"
 
 
