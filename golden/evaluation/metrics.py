@@ -47,6 +47,7 @@ def _metric(module: str, name: str, *args: Any, **more: Any) -> Any:
 
 
 def _filled(metric: Any, real: Tensor, fake: Tensor) -> Any:
+    metric.to(real.device)
     for features, is_real in ((real, True), (fake, False)):
         for part in features.split(BATCH):
             metric.update(part, real=is_real)

@@ -34,7 +34,6 @@ def precision_recall(real: Tensor, fake: Tensor, k: int = NEIGHBOURS) -> tuple[f
         if features.ndim != 2 or len(features) <= k:
             raise ValueError(f"{name} features: wanted (n, D) with n more than {k}, got "
                              f"{tuple(features.shape)}")
-    real, fake = real.float(), fake.float()
     return covered(fake, real, radii(real, k)), covered(real, fake, radii(fake, k))
 
 

@@ -1,6 +1,7 @@
 """The evaluation: real features, images of every network, their metrics and distances."""
 
 import hashlib
+import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -19,6 +20,7 @@ from golden.evaluation.images import Tensors, extract, generate
 from golden.evaluation.metrics import frechet_distance, inception_score, kernel_distance
 from golden.evaluation.neighbours import NEIGHBOURS, precision_recall
 from golden.evaluation.subjects import Subject, load_subject
+from golden.models.checkpoint import write_bytes_atomically
 from golden.models.files import load_autoencoder
 from golden.models.grid import save_grid
 
@@ -34,7 +36,7 @@ class Plan:
     ----------
     models: checkpoints; the first is the reference of the distances.
     decoder: of the latents.
-    out: folder of images, features and results.
+    out: folder of the results. images: of images and features, by default OUT/images.
     n: images of each network. calls: of them, compared call by call.
     real: training images that the generated ones are compared with.
     batch: images at a time.
@@ -47,6 +49,7 @@ class Plan:
     models: Sequence[Path]
     decoder: Path
     out: Path
+    images: Path | None = None
     n: int = 2000
     seed: int = 1
     steps: int = 20
@@ -68,12 +71,22 @@ class Plan:
                 raise ValueError(f"{name}: wanted at least {low}, got {value}")
 
 
+    @property
+    def shelves(self) -> Path:
+        """The folder of images and features."""
+        return self.out / "images" if self.images is None else self.images
+
+
 @dataclass(frozen=True)
 class Real:
-    """Features of real images: `train`, and as many of `test` as are generated."""
+    """Features of real images: `train`, and as many of `test` as are generated.
+
+    `key` tells images and extractor apart.
+    """
 
     train: Tensors
     test: Tensors
+    key: str
 
 
 def real_features(train: Dataset, test: Dataset, plan: Plan, extractor: Extractor, say: Say,
@@ -86,17 +99,30 @@ def real_features(train: Dataset, test: Dataset, plan: Plan, extractor: Extracto
         found.append(extract(
             extractor, images, cache_root(cache) / "features", name,
             {"data": data.fingerprint()}, plan.batch, partial(say, f"{name} features")))
-    return Real(*found)
+    key = hashlib.sha256(f"{train.fingerprint()} {test.fingerprint()} {plan.real} "
+                         f"{extractor.name}".encode()).hexdigest()[:8]
+    return Real(found[0], found[1], key)
 
 
-def scores(real: Tensors, fake: Tensors) -> dict[str, Any]:
+def scores(real: Tensors, fake: Tensors, device: str = "cpu") -> dict[str, Any]:
     """Every metric of two sets of features, with the numbers of images."""
     a, b = real["features"], fake["features"]
-    distance, (kernel, deviation) = frechet_distance(a, b), kernel_distance(a, b)
-    score, spread = inception_score(fake["scores"])
+    distance, (score, spread) = frechet_distance(a, b), inception_score(fake["scores"])
+    if device == "cuda":        # its float32 may be rounded further, its float64 is quick
+        a, b = a.to(device, torch.float64), b.to(device, torch.float64)
+    kernel, deviation = kernel_distance(a, b)
     precision, recall = precision_recall(a[:COVERED], b[:COVERED])
     return {"n": len(b), "n_real": len(a), "fd": distance, "kid": kernel, "kid_std": deviation,
             "is": score, "is_std": spread, "precision": precision, "recall": recall}
+
+
+def kept_scores(path: Path, real: Tensors, fake: Tensors, device: str) -> dict[str, Any]:
+    """`scores`, kept in `path`."""
+    if path.is_file():
+        return json.loads(path.read_text())
+    found = scores(real, fake, device)
+    write_bytes_atomically(path, json.dumps(found).encode())
+    return found
 
 
 def evaluate(plan: Plan, train: Dataset, test: Dataset, extractor: Extractor, say: Say,
@@ -123,6 +149,8 @@ def evaluate(plan: Plan, train: Dataset, test: Dataset, extractor: Extractor, sa
     real = real_features(train, test, plan, extractor, say, cache)
     calls = reference_calls(subjects[0], min(plan.calls, plan.n), seed=plan.seed,
                             steps=plan.steps, guidance=plan.guidance)
+    floor = kept_scores(plan.shelves / f"floor-{plan.n}-{real.key}.json", real.train, real.test,
+                        plan.device)
     rows, pictures, reference = {}, [], None
     for subject in subjects:
         made, row = _one(subject, plan, decoder, extractor, real, say)
@@ -136,7 +164,7 @@ def evaluate(plan: Plan, train: Dataset, test: Dataset, extractor: Extractor, sa
     return {
         "extractor": extractor.name, "n": plan.n, "seed": plan.seed, "steps": plan.steps,
         "guidance": plan.guidance, "reference": subjects[0].name,
-        "floor": scores(real.train, real.test), "models": rows,
+        "floor": floor, "models": rows,
         "grid": str(plan.out / "grid.png"), "seconds": time.monotonic() - begun}
 
 
@@ -145,14 +173,16 @@ def _one(subject: Subject, plan: Plan, decoder: Any, extractor: Extractor, real:
     """Images of one network, and its row."""
     begun = time.monotonic()
     made, shelf = generate(
-        subject, decoder, plan.out / "images", plan.n, seed=plan.seed, steps=plan.steps,
+        subject, decoder, plan.shelves, plan.n, seed=plan.seed, steps=plan.steps,
         guidance=plan.guidance, batch=plan.batch, decoder_digest=_file_digest(plan.decoder),
         tick=partial(say, f"{subject.name} images"))
     sampled = time.monotonic() - begun
-    fake = extract(extractor, made["images"], plan.out / "images", f"{subject.name}-features",
+    fake = extract(extractor, made["images"], plan.shelves, f"{subject.name}-features",
                    shelf.source, plan.batch, partial(say, f"{subject.name} features"))
     about = {"kind": subject.kind, "digest": subject.digest, "about": subject.about}
-    return made, about | scores(real.train, fake) | {"sampling_seconds": sampled}
+    path = shelf.folder / f"scores-{plan.n}-{real.key}.json"
+    found = kept_scores(path, real.train, fake, plan.device)
+    return made, about | found | {"sampling_seconds": sampled}
 
 
 def _distances(subject: Subject, reference: Tensor, latents: Tensor, calls: Any, plan: Plan,
