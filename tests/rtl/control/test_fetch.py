@@ -1,0 +1,125 @@
+"""Fetch against the spec packers: fields, entry of the timestep, first bad word."""
+
+import pytest
+from amaranth.sim import Simulator
+
+from rtl.control.fetch import Fetch
+from spec import PRESETS
+from spec.descriptor import (
+    DESCRIPTOR_BYTES,
+    FIELDS,
+    STEP_BYTES,
+    STEP_FIELDS,
+    pack_descriptor,
+    pack_step,
+)
+from spec.registers import Fault
+
+CONFIG = PRESETS["n8"]
+BASE, STEPS = 0x400, 0x1000
+GOOD = {f.name: 1 for f in FIELDS if f.name != "magic"} | {
+    "config_hash": CONFIG.hash, "act_max": 7, "weight_bits": 4, "kernel": 3, "order": 5,
+    "timesteps": 3, "height": 17, "plane_words": 1234567, "source0": 0x2000, "source1": 0,
+    "weights": 0x3000, "multipliers": 0x4000, "steps": STEPS, "second": 0, "output": 0x5000,
+}
+
+
+def step(timestep):
+    return {"load_multiplier": 40000 + timestep, "load_shift": 30 + timestep,
+            "step_multiplier": 50000 + timestep, "step_shift": 20, "residual_shift": 15,
+            "bias": 0x6000 + 0x100 * timestep}
+
+
+def fetch(layer=None, timestep=0, address=BASE, steps=None):
+    """Run one fetch; returns the component's outputs."""
+    image = {BASE: pack_descriptor(GOOD | (layer or {}))}
+    for t in range(3):
+        image[STEPS + STEP_BYTES * t] = pack_step(step(t) | (steps or {}))
+    memory = bytearray(1 << 14)
+    for at, data in image.items():
+        memory[at:at + len(data)] = data
+    dut, result = Fetch(CONFIG), {}
+
+    async def serve(ctx):
+        read = dut.read
+        ctx.set(read.request.ready, 1)
+        while True:
+            _, _, valid, request = await ctx.tick().sample(
+                read.request.valid, read.request.payload)
+            for i in range(request.beats if valid else 0):
+                at = request.address + i * CONFIG.bus_bytes
+                beat = memory[at:at + CONFIG.bus_bytes]
+                ctx.set(read.beat.payload, int.from_bytes(beat, "little"))
+                ctx.set(read.beat.valid, 1)
+                await ctx.tick()
+                ctx.set(read.beat.valid, 0)
+                await ctx.tick()
+
+    async def main(ctx):
+        ctx.set(dut.address, address)
+        ctx.set(dut.timestep, timestep)
+        ctx.set(dut.start, 1)
+        await ctx.tick()
+        ctx.set(dut.start, 0)
+        for _ in range(400):
+            await ctx.tick()
+            if ctx.get(dut.done):
+                break
+        assert ctx.get(dut.done)
+        result.update(fault=ctx.get(dut.fault), address=ctx.get(dut.fault_address))
+        result["layer"] = {f.name: ctx.get(dut.layer[f.name]) for f in FIELDS}
+        result["step"] = {f.name: ctx.get(dut.step[f.name]) for f in STEP_FIELDS}
+
+    simulator = Simulator(dut)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(main)
+    simulator.add_testbench(serve, background=True)
+    simulator.run()
+    return result
+
+
+def word(name, fields=FIELDS):
+    return 4 * next(f.word for f in fields if f.name == name)
+
+
+@pytest.mark.parametrize("timestep", [0, 1, 2])
+def test_every_field_and_the_entry_of_the_timestep(timestep):
+    result = fetch(timestep=timestep)
+    assert result["fault"] == Fault.NONE
+    del result["layer"]["magic"]
+    assert result["layer"] == GOOD
+    assert result["step"] == step(timestep)
+
+
+@pytest.mark.parametrize(("changes", "fault", "field"), [
+    ({"magic": 1}, Fault.BAD_DESCRIPTOR, "magic"),
+    ({"config_hash": CONFIG.hash ^ 1}, Fault.CONFIG_MISMATCH, "config_hash"),
+    ({"order": 7, "height": 0}, Fault.BAD_DESCRIPTOR, "order"),
+    ({"height": 0, "output": 4}, Fault.BAD_DESCRIPTOR, "height"),
+    ({"output": 1 << 32}, Fault.BAD_DESCRIPTOR, "output"),
+    ({"weights": CONFIG.word_bytes // 2}, Fault.BAD_DESCRIPTOR, "weights"),
+])
+def test_the_first_bad_word_is_reported(changes, fault, field):
+    result = fetch(changes)
+    assert (result["fault"], result["address"]) == (fault, BASE + word(field))
+
+
+def test_a_timestep_beyond_the_table():
+    result = fetch(timestep=3)
+    assert (result["fault"], result["address"]) == (Fault.TIMESTEP, BASE + word("timesteps"))
+
+
+@pytest.mark.parametrize(("field", "value"), [
+    ("load_multiplier", 0), ("load_shift", 48), ("step_multiplier", 0), ("step_shift", 63),
+    ("residual_shift", 31), ("bias", 8)])
+def test_a_bad_step_entry(field, value):
+    result = fetch(timestep=2, steps={field: value})
+    assert result["fault"] == Fault.BAD_DESCRIPTOR
+    assert result["address"] == STEPS + 2 * STEP_BYTES + word(field, STEP_FIELDS)
+
+
+@pytest.mark.parametrize("offset", [CONFIG.bus_bytes, 1 << 40])
+def test_a_descriptor_where_none_can_be(offset):
+    result = fetch(address=BASE + offset)
+    assert (result["fault"], result["address"]) == (Fault.BAD_DESCRIPTOR, BASE + offset)
+    assert DESCRIPTOR_BYTES % CONFIG.word_bytes == 0
