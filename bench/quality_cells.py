@@ -32,10 +32,11 @@ class Cell:
 
 def main_methods(activations: int) -> list[Method]:
     """Every method at W4."""
-    bits = {"weights": 4, "activations": activations}
-    return [make_method("hqdm", axis="width", **bits), make_method("hqdm", axis="channel", **bits),
-            make_method("efficientdm", **bits), make_method("double-hadamard", **bits),
-            make_method("ptq", **bits), make_method("hqdm", axis="best", **bits)]
+    kinds: list[tuple[str, ConvAxis | None]] = [
+        ("hqdm", "width"), ("hqdm", "channel"), ("efficientdm", None), ("double-hadamard", None),
+        ("ptq", None), ("hqdm", "best")]
+    return [make_method(name, weights=4, activations=activations, axis=axis)
+            for name, axis in kinds]
 
 
 def table_cells(seeds: Sequence[int]) -> list[Cell]:
