@@ -12,6 +12,7 @@ import json
 import multiprocessing
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,9 @@ from bench.quality_cells import Cell, table_cells
 from bench.quality_report import summary, write
 from firmware.commands.evaluate import find_decoder
 from firmware.commands.quantize import load_teacher
-from golden.data.cifar10 import load_cifar10
+from golden.data.cifar10 import Dataset, load_cifar10
 from golden.evaluation.extractors import Extractor, make_extractor
-from golden.evaluation.run import Plan, evaluate
+from golden.evaluation.run import Plan, Real, evaluate, real_features
 from golden.evaluation.subjects import load_subject
 from golden.models.checkpoint import write_bytes_atomically
 from golden.qat.distil import Recipe
@@ -92,16 +93,42 @@ def train(cell: Cell, options: Options, path: Path) -> dict[str, Any]:
     return quantise(load_teacher(options.teacher, options.guidance), cell.method, recipe, job, say)
 
 
-def run_cell(cell: Cell, options: Options, extractor: Extractor) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Bench:
+    """What the cells of a process share: data, extractor, features of the data."""
+
+    train: Dataset
+    test: Dataset
+    extractor: Extractor
+    real: Real
+
+    def evaluate(self, plan: Plan) -> dict[str, Any]:
+        """As golden.evaluation.run.evaluate."""
+        return evaluate(plan, self.train, self.test, self.extractor, say, real=self.real)
+
+
+def open_bench(options: Options) -> Bench:
+    """Load data and features; the float model's images are made, by one process of several."""
+    train, test = load_cifar10(options.data), load_cifar10(options.data, "test")
+    extractor = make_extractor("efficientnet-lite0", device=options.device)
+    plan = _plan(options, [options.teacher], options.out / "grids" / "float")
+    options.out.mkdir(parents=True, exist_ok=True)
+    with FileLock(options.out / "images.lock"):
+        real = real_features(train, test, plan, extractor, say)
+        bench = Bench(train, test, extractor, real)
+        bench.evaluate(plan)
+    return bench
+
+
+def run_cell(cell: Cell, options: Options, bench: Bench) -> dict[str, Any]:
     """Train and evaluate one cell; its row."""
     path = options.out / "networks" / f"{cell.name}.safetensors"
     notes = path.with_suffix(".json")
     if not (path.is_file() and notes.is_file()):
         write_bytes_atomically(notes, json.dumps(train(cell, options, path)).encode())
     trained = json.loads(notes.read_text())
-    result = evaluate(
-        _plan(options, [options.teacher, path], options.out / "grids" / cell.name),
-        load_cifar10(options.data), load_cifar10(options.data, "test"), extractor, say)
+    result = bench.evaluate(
+        _plan(options, [options.teacher, path], options.out / "grids" / cell.name))
     _, (_, row) = result["models"].items()
     return {"method": cell.method.name, "axis": cell.method.conv_axis, "order": cell.method.order,
             "weights": cell.method.weights, "activations": cell.method.activations,
@@ -135,8 +162,7 @@ def work(options: Options) -> None:
     """Do every cell that no other process does."""
     begun, cells = time.monotonic(), cells_of(options)
     tune(options.device)
-    extractor = make_extractor("efficientnet-lite0", device=options.device)
-    first = FileLock(options.out / "images.lock")
+    bench = open_bench(options)
     for cell in cells:
         path = options.out / "cells" / f"{cell.name}.json"
         late = options.minutes is not None and time.monotonic() - begun > 60 * options.minutes
@@ -146,11 +172,7 @@ def work(options: Options) -> None:
         try:
             with FileLock(f"{path}.lock", timeout=0):
                 print(cell.name, file=sys.stderr, flush=True)
-                with first:     # images of the float model and real features, by one process
-                    evaluate(_plan(options, [options.teacher], options.out / "grids" / "float"),
-                             load_cifar10(options.data), load_cifar10(options.data, "test"),
-                             extractor, say)
-                row = run_cell(cell, options, extractor)
+                row = run_cell(cell, options, bench)
                 write_bytes_atomically(path, json.dumps(row, indent=1).encode())
         except Timeout:
             continue

@@ -126,11 +126,12 @@ def kept_scores(path: Path, real: Tensors, fake: Tensors, device: str) -> dict[s
 
 
 def evaluate(plan: Plan, train: Dataset, test: Dataset, extractor: Extractor, say: Say,
-             cache: Path | None = None) -> dict[str, Any]:
+             cache: Path | None = None, real: Real | None = None) -> dict[str, Any]:
     """Everything, as plain data; writes OUT/grid.png.
 
     Parameters
     ----------
+    real: the features of `train` and `test`, where they are at hand.
     say: called with (what, done, of) as it goes.
 
     Raises
@@ -146,7 +147,7 @@ def evaluate(plan: Plan, train: Dataset, test: Dataset, extractor: Extractor, sa
             raise ValueError(f"{subject.name}: wanted latents of {subjects[0].shape} as the "
                              f"reference, got {subject.shape}")
     decoder = load_autoencoder(plan.decoder).to(plan.device)
-    real = real_features(train, test, plan, extractor, say, cache)
+    real = real or real_features(train, test, plan, extractor, say, cache)
     calls = reference_calls(subjects[0], min(plan.calls, plan.n), seed=plan.seed,
                             steps=plan.steps, guidance=plan.guidance)
     floor = kept_scores(plan.shelves / f"floor-{plan.n}-{real.key}.json", real.train, real.test,

@@ -86,3 +86,12 @@ def test_bad_input(plan, files, images, extractor, tmp_path):
         evaluate(replace(plan, models=[files.unet] * 2), *images, extractor, quiet, tmp_path)
     with pytest.raises(ValueError, match="quantised for 5 steps, got --steps 10"):
         evaluate(replace(plan, steps=10), *images, extractor, quiet, tmp_path)
+
+
+def test_a_damaged_file_is_named(plan, files, images, extractor, tmp_path):
+    plan = replace(plan, models=[files.unet])
+    evaluate(plan, *images, extractor, quiet, tmp_path)
+    path = next((plan.out / "images").glob("unet-features-*/000000.safetensors"))
+    path.write_bytes(path.read_bytes()[:-3])
+    with pytest.raises(ValueError, match=r"000000.safetensors: .* truncated or damaged"):
+        evaluate(plan, *images, extractor, quiet, tmp_path)
