@@ -25,7 +25,7 @@ from golden.models.sampler import guided, initial_noise, run_ddim
 from golden.models.unet import ClassConditionalUNet
 from golden.qat.rotation import effective_order, rotate
 
-KINDS = (".conv1", ".conv2", ".to_q", ".ff.net.0.proj", ".ff.net.2")
+KINDS = (".conv1", ".conv2", ".attn1.to_q", ".ff.net.0.proj", ".ff.net.2")
 LAYERS, TIMESTEPS = 6, 3
 Maxima = dict[str, dict[int, dict[str, Tensor]]]
 

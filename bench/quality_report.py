@@ -27,7 +27,8 @@ def _line(first: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> list[str]:
     for key, factor, digits in NUMBERS:
         values = [factor * row[key] for row in rows if row.get(key) is not None]
         numbers.append(spread(values, digits) if values else "")
-    return [*first, str(len(rows)), f"{rows[0]['n']:,}", *numbers]
+    seeds = str(len(rows)) if first[2] else ""
+    return [*first, seeds, f"{rows[0]['n']:,}", *numbers]
 
 
 def _group(row: Mapping[str, Any]) -> tuple[str, str, str, str]:
