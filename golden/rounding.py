@@ -63,6 +63,12 @@ def saturate(v: Tensor, bits: int) -> Tensor:
     return v.clamp(-(1 << (bits - 1)), (1 << (bits - 1)) - 1)
 
 
+def clamp(v: Tensor, limit: int) -> Tensor:
+    """Limit int64 `v` to -limit..limit: the saturation of the symmetric quantiser."""
+    _check_int64("clamp", v)
+    return v.clamp(-limit, limit)
+
+
 def divide(a: Tensor, b: int | Tensor) -> Tensor:
     """a / b rounded to nearest, ties to even: `rhe` for a divisor that is no power of two.
 

@@ -118,7 +118,7 @@ class Core(wiring.Component):
             multiply.bank_done.eq(load.bank_done), load.bank_free.eq(multiply.bank_free),
             control.operand_overflow.eq(load.overflow),
             control.sum_overflow.eq(multiply.overflow),
-            # a fetched write is only done when the memory has acknowledged it
+            # the layer ends when the memory has acknowledged the last write
             control.layer_done.eq(store.done & self._writer.idle),
         ]
         return load, multiply, store

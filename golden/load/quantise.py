@@ -2,14 +2,14 @@
 
 from torch import Tensor
 
-from golden.rounding import rhe
+from golden.rounding import clamp, rhe
 
 NIBBLE_OFFSET = 8       # a signed nibble is -8..7
 
 
 def quantise(r: Tensor, multiplier: int, shift: int, limit: int) -> Tensor:
     """q = clamp(rhe(r * multiplier, shift), -limit, limit), int64."""
-    return rhe(r * multiplier, shift).clamp(-limit, limit)
+    return clamp(rhe(r * multiplier, shift), limit)
 
 
 def split_nibbles(q: Tensor) -> tuple[Tensor, Tensor]:

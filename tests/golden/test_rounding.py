@@ -3,7 +3,7 @@ from fractions import Fraction
 import pytest
 import torch
 
-from golden.rounding import divide, rhe, saturate
+from golden.rounding import clamp, divide, rhe, saturate
 
 
 def ints(*values):
@@ -68,3 +68,10 @@ def test_divide_is_python_round_half_even():
 def test_divide_refuses_what_is_not_positive():
     with pytest.raises(ValueError, match=r"divide: wanted a positive divisor, got 0"):
         divide(ints(1), ints(0))
+
+
+def test_clamp_is_symmetric_and_wants_int64():
+    v = torch.arange(-12, 13)
+    assert clamp(v, 7).tolist() == [max(-7, min(7, x)) for x in v.tolist()]
+    with pytest.raises(TypeError, match=r"clamp: wanted an int64 tensor, got torch\.float32"):
+        clamp(v.float(), 7)
