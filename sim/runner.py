@@ -10,6 +10,7 @@ from typing import Any
 from unittest.mock import patch
 
 import cocotb
+from cocotb_tools.config import libs_dir
 from cocotb_tools.runner import get_runner
 
 from rtl.cache import REPOSITORY, build_once, content_hash
@@ -68,6 +69,9 @@ def run_verilog(verilog: str, top: str, test_module: str, *, seed: int = 1,
     """
     key = content_hash(verilog, top, *BUILD_ARGUMENTS, verilator_version(), cocotb.__version__)
     path = os.pathsep.join([str(REPOSITORY), *sys.path])
+    # a cached build names the cocotb of the environment that built it, which may be gone
+    libraries = os.pathsep.join(
+        filter(None, [str(libs_dir), os.environ.get("LD_LIBRARY_PATH", "")]))
     with patch.dict(os.environ, environment()), tempfile.TemporaryDirectory() as scratch:
         build = build_once(f"cocotb-{top}-{key}", lambda d: _build(verilog, top, d), cache)
         log, results = Path(scratch, "test.log"), Path(scratch, "results.xml")
@@ -77,7 +81,8 @@ def run_verilog(verilog: str, top: str, test_module: str, *, seed: int = 1,
                 test_module=test_module, hdl_toplevel=top, hdl_toplevel_lang="verilog",
                 build_dir=build, test_dir=scratch, results_xml=str(results), seed=seed,
                 testcase=testcase, log_file=log,
-                extra_env={"PYTHONPATH": path, **(parameters or {})})
+                extra_env={"PYTHONPATH": path, "LD_LIBRARY_PATH": libraries,
+                           **(parameters or {})})
         except (SystemExit, RuntimeError) as error:
             problem = str(error) or "the simulation failed"
         problem = (_failures(results) if results.exists() else "no results") or problem

@@ -2,6 +2,7 @@
 
 import os
 import random
+from typing import Any
 
 import cocotb
 import pytest
@@ -11,6 +12,7 @@ from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
 from cocotb.triggers import Timer
 from cocotb.utils import get_sim_time
+from cocotb_tools.config import libs_dir
 
 from sim.runner import run_block
 from sim.streams import PERIOD_NS, receive, send, start
@@ -70,6 +72,19 @@ async def constant_part(dut):
 def test_fifo(gap):
     run_block(Queue(), "fifo", __name__, seed=3, testcase="keeps_order",
               parameters={"GAP": str(gap)})
+
+
+def test_build_outlives_the_environment_that_made_it(tmp_path):
+    """A build kept in the user's cache runs after the clone that built it was deleted."""
+    options: dict[str, Any] = {"seed": 3, "testcase": "keeps_order", "parameters": {"GAP": "0.0"},
+               "cache": tmp_path}
+    run_block(Queue(), "fifo", __name__, **options)
+    program, = tmp_path.glob("cocotb-fifo-*/fifo")
+    here = os.fsencode(libs_dir)
+    content = program.read_bytes()
+    assert here in content
+    program.write_bytes(content.replace(here, b"/" + b"x" * (len(here) - 1)))
+    run_block(Queue(), "fifo", __name__, **options)
 
 
 def test_failure_is_reported():
