@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import torch
+from torch import Tensor
 
 from firmware.driver import Driver
 from firmware.program import Allocator, Program, compile_layer
@@ -13,7 +14,7 @@ from firmware.transport import Transport
 from golden.carrier import Carrier
 from golden.layer import run_layer
 from golden.parameters import Parameters
-from golden.random import random_parameters, random_sources
+from golden.random import random_factors, random_parameters, random_sources
 from spec import Config, Layer, Load, Multiply, Store
 from spec.fixed import MAX_ORDER
 from spec.layer import Axis, Op, Residual, effective_order
@@ -66,10 +67,12 @@ class Case:
     timestep: int
     sources: list[Carrier]
     second: Carrier | None
+    row_factors: Tensor | None = None
 
     def golden(self) -> Carrier:
         """What the device must write."""
-        return run_layer(self.layer, self.parameters, self.sources, self.timestep, self.second)
+        return run_layer(self.layer, self.parameters, self.sources, self.timestep, self.second,
+                         self.row_factors)
 
 
 def random_case(layer: Layer, timestep: int, seed: int) -> Case:
@@ -95,7 +98,8 @@ def random_case(layer: Layer, timestep: int, seed: int) -> Case:
     generator = torch.Generator().manual_seed(seed)
     parameters = random_parameters(layer, generator)
     return Case(layer, parameters, timestep,
-                *random_sources(layer, parameters, timestep, generator))
+                *random_sources(layer, parameters, timestep, generator),
+                random_factors(layer, generator))
 
 
 def make_transport(
@@ -164,7 +168,7 @@ def compare_layer(
     transport = make_transport(backend, config, memory_bytes, memory_latency, seed)
     prepared = Driver(transport, config).upload(program, case.parameters)
     start = time.perf_counter()
-    result = prepared.run(case.sources, timestep, case.second)
+    result = prepared.run(case.sources, timestep, case.second, case.row_factors)
     seconds = time.perf_counter() - start
     wanted = case.golden()
     return {

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from torch import Tensor
+
 from firmware.packing import pack_activation, unpack_activation
 from firmware.program import Allocator, Program, compile_layer
 from firmware.transport import Transport
@@ -63,15 +65,17 @@ class Prepared:
 
     def _check(
         self, sources: Sequence[Carrier], timestep: int, second: Carrier | None,
+        row_factors: Tensor | None,
     ) -> None:
         layer = self.program.layer
-        check_inputs(layer, self.parameters, sources, timestep, second)
+        check_inputs(layer, self.parameters, sources, timestep, second, row_factors)
         if sources[0].batch:
             raise ValueError(
                 f"{layer.name}: wanted carriers (C, H, W), got {tuple(sources[0].values.shape)}")
 
     def run(
         self, sources: Sequence[Carrier], timestep: int, second: Carrier | None = None,
+        row_factors: Tensor | None = None,
     ) -> LayerResult:
         """Run the layer once.
 
@@ -79,14 +83,15 @@ class Prepared:
         ----------
         sources: one carrier (C, H, W) per source.
         second: carrier of the output's shape if the layer has a residual.
+        row_factors: int16 (H', W') if the layer has a row scale.
 
         Raises
         ------
         ValueError, TypeError: operands or timestep that do not match the layer.
         DeviceFault: the device ended the layer.  TimeoutError: it did not end at all.
         """
-        self._check(sources, timestep, second)
-        self.write_operands(sources, second)
+        self._check(sources, timestep, second, row_factors)
+        self.write_operands(sources, second, row_factors)
         program, layer = self.program, self.program.layer
         counters = self.driver.execute(
             program.descriptor_address, timestep, SLOWEST * program.plan.cycles)
@@ -96,7 +101,8 @@ class Prepared:
         exponent = int(self.parameters.output_exponent[timestep])
         return LayerResult(Carrier(values, exponent), counters)
 
-    def write_operands(self, sources: Sequence[Carrier], second: Carrier | None = None) -> None:
+    def write_operands(self, sources: Sequence[Carrier], second: Carrier | None = None,
+                       row_factors: Tensor | None = None) -> None:
         """Write the (checked) operands of a run to device memory."""
         program, transport = self.program, self.driver.transport
         for address, source in zip(program.sources, sources, strict=True):
@@ -104,6 +110,9 @@ class Prepared:
         if second is not None:
             transport.write_memory(
                 program.second, pack_activation(second.values, program.config.n))
+        if row_factors is not None:
+            lanes = row_factors.expand(program.layer.multiply.out_channels, -1, -1)
+            transport.write_memory(program.second, pack_activation(lanes, program.config.n))
 
 
 class Driver:
@@ -162,10 +171,10 @@ class Driver:
 
     def run_layer(
         self, layer: Layer, parameters: Parameters, sources: Sequence[Carrier], timestep: int,
-        second: Carrier | None = None,
+        second: Carrier | None = None, row_factors: Tensor | None = None,
     ) -> LayerResult:
         """`prepare` and `Prepared.run` in one call."""
-        return self.prepare(layer, parameters).run(sources, timestep, second)
+        return self.prepare(layer, parameters).run(sources, timestep, second, row_factors)
 
     def start(self, descriptor_address: int, timestep: int) -> None:
         """Start the layer at `descriptor_address` and return at once.

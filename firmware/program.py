@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from firmware.packing import pack_vector, pack_weights
-from firmware.tiling import TilePlan, hardware_order, plan
+from firmware.packing import pack_vector, pack_weights, weight_stream_bytes
+from firmware.tiling import TilePlan, hardware_order, plan, word_count
 from golden.parameters import Parameters
 from spec.config import Config
 from spec.descriptor import DESCRIPTOR_BYTES, STEP_BYTES, pack_descriptor, pack_step
@@ -40,12 +40,37 @@ class Allocator:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Extents:
+    """Lengths or addresses in bytes of what a layer has in device memory, in this order.
+
+    Members
+    -------
+    sources: of each source.
+    second: of the second operand or of the row factors, 0 if there are none.
+    output, weights, multipliers, biases, steps, descriptor: of one piece each.
+    """
+
+    sources: tuple[int, ...]
+    second: int
+    output: int
+    weights: int
+    multipliers: int
+    biases: int
+    steps: int
+    descriptor: int
+
+
+ALIGNMENTS = {"steps": STEP_BYTES, "descriptor": DESCRIPTOR_BYTES}    # else Config.word_bytes
+CONSTANTS = ("weights", "multipliers", "biases", "steps", "descriptor")
+
+
+@dataclass(frozen=True, kw_only=True)
 class Program:
     """A layer as the device reads it.
 
     Members
     -------
-    descriptor_address, sources, second, output: byte addresses; `second` is 0 if unused.
+    at: where everything is.
     output_bytes: length of the output image.
     descriptor: field values, as spec.descriptor.unpack would return them but for the magic.
     pieces: (address, image) of everything that is the same for all runs.
@@ -54,14 +79,26 @@ class Program:
     layer: Layer
     config: Config
     plan: TilePlan
-    descriptor_address: int
-    sources: tuple[int, ...]
-    second: int
-    output: int
+    at: Extents
     output_bytes: int
     descriptor: dict[str, int]
     pieces: tuple[tuple[int, bytes], ...]
 
+    @property
+    def descriptor_address(self) -> int:
+        return self.at.descriptor
+
+    @property
+    def sources(self) -> tuple[int, ...]:
+        return self.at.sources
+
+    @property
+    def second(self) -> int:
+        return self.at.second
+
+    @property
+    def output(self) -> int:
+        return self.at.output
 
 
 def step_values(layer: Layer, parameters: Parameters, timestep: int, bias: int) -> dict[str, int]:
@@ -89,6 +126,7 @@ def _shape_fields(layer: Layer, config: Config, tiles: TilePlan) -> dict[str, in
         "act_nibbles": nibbles(load.bits), "act_max": load.quant_max,
         "weight_bits": min(multiply.bits, NIBBLE), "weight_nibbles": nibbles(multiply.bits),
         "residual": RESIDUAL_CODES[layer.store.residual],
+        "row_scale": int(layer.store.stages.row_scale),
         "kernel": multiply.kernel, "stride": multiply.stride, "padding": multiply.padding,
         "upsample": load.upsample - 1,
         "height": load.height, "width": load.width,
@@ -102,22 +140,66 @@ def _shape_fields(layer: Layer, config: Config, tiles: TilePlan) -> dict[str, in
     }
 
 
-def _constants(
-    layer: Layer, parameters: Parameters, config: Config, allocator: Allocator,
-) -> tuple[dict[str, int], list[tuple[int, bytes]]]:
-    """Addresses and images of weights, multipliers, biases and step table."""
+def sizes(layer: Layer, config: Config) -> Extents:
+    """Bytes of everything the layer has in device memory."""
+    load, multiply, stages = layer.load, layer.multiply, layer.store.stages
+    words, word = config.words(multiply.out_channels), config.word_bytes
+    output = layer.out_height * layer.out_width * words * word
+    operand = layer.store.residual != "none" or stages.row_scale
+    return Extents(
+        sources=tuple(load.height * load.width * config.words(c) * word for c in load.channels),
+        second=output if operand else 0, output=output,
+        weights=weight_stream_bytes(words, word_count(layer, config), multiply.kernel,
+                                    min(multiply.bits, NIBBLE), nibbles(multiply.bits), config.n),
+        multipliers=words * word, biases=layer.timesteps * words * word,
+        steps=layer.timesteps * STEP_BYTES, descriptor=DESCRIPTOR_BYTES)
+
+
+def _images(layer: Layer, parameters: Parameters, config: Config, at: Extents,
+            ) -> list[tuple[int, bytes]]:
+    """Images of weights (if there are any), multipliers, biases and step table."""
     n, timesteps = config.n, range(layer.timesteps)
-    weights = pack_weights(parameters.weights, layer.load.channels, layer.multiply.bits, n)
-    multipliers = pack_vector(parameters.multipliers, n, "<u2")
-    biases = [pack_vector(parameters.bias[t], n, "<i2") for t in timesteps]
-    at = {"weights": allocator.allocate(len(weights)),
-          "multipliers": allocator.allocate(len(multipliers))}
-    bias = [allocator.allocate(len(b)) for b in biases]
-    at["steps"] = allocator.allocate(STEP_BYTES * layer.timesteps, STEP_BYTES)
-    steps = b"".join(pack_step(step_values(layer, parameters, t, bias[t])) for t in timesteps)
-    pieces = [(at["weights"], weights), (at["multipliers"], multipliers), (at["steps"], steps),
-              *zip(bias, biases, strict=True)]
-    return at, pieces
+    vector = config.words(layer.multiply.out_channels) * config.word_bytes
+    steps = (step_values(layer, parameters, t, at.biases + t * vector) for t in timesteps)
+    pieces = [(at.multipliers, pack_vector(parameters.multipliers, n, "<u2")),
+              (at.biases, b"".join(pack_vector(row, n, "<i2") for row in parameters.bias)),
+              (at.steps, b"".join(map(pack_step, steps)))]
+    if parameters.weights.numel():
+        weights = pack_weights(parameters.weights, layer.load.channels, layer.multiply.bits, n)
+        pieces.append((at.weights, weights))
+    return pieces
+
+
+def check_stages(layer: Layer) -> None:
+    """ValueError unless the core has every stage of `layer`."""
+    strange = [stage for stage in layer.stages if stage != "row scale"]
+    if strange:
+        raise ValueError(
+            f"{layer.name}: wanted a layer of the stages the core has (rotation, quantiser, "
+            f"product with weights, requantiser, row scale, bias, residual), got "
+            f"{', '.join(strange)}; golden runs it on the host")
+
+
+def encode_layer(layer: Layer, parameters: Parameters, config: Config, tiles: TilePlan,
+                 at: Extents) -> Program:
+    """The program of a layer whose tensors and constants are at given addresses.
+
+    Parameters
+    ----------
+    parameters: checked; without weights (an empty tensor) the host writes them before each run.
+    at: addresses, aligned to `Config.word_bytes`, `steps` and `descriptor` to their own sizes.
+    """
+    fields = _shape_fields(layer, config, tiles) | {
+        "channel_shift": parameters.channel_shift,
+        "source0": at.sources[0], "source1": at.sources[1] if len(at.sources) > 1 else 0,
+        "second": at.second, "output": at.output,
+        "weights": at.weights, "multipliers": at.multipliers, "steps": at.steps,
+    }
+    pieces = _images(layer, parameters, config, at)
+    pieces.append((at.descriptor, pack_descriptor(fields)))
+    return Program(layer=layer, config=config, plan=tiles, at=at,
+                   output_bytes=sizes(layer, config).output, descriptor=fields,
+                   pieces=tuple(pieces))
 
 
 def compile_layer(
@@ -132,28 +214,13 @@ def compile_layer(
         or the parameters are bad.
     TypeError: a parameter of the wrong dtype.
     """
-    if layer.stages:
-        raise ValueError(
-            f"{layer.name}: wanted a layer of the stages the core has (rotation, quantiser, "
-            f"product with weights, requantiser, bias, residual), got {', '.join(layer.stages)}; "
-            f"golden runs it on the host")
+    check_stages(layer)
     parameters.check(layer)
     tiles = tiles or plan(layer, config)
-    fields = _shape_fields(layer, config, tiles)
-    sizes = [layer.load.height * fields[f"row_bytes{i}"] for i in range(len(layer.load.channels))]
-    sources = tuple(allocator.allocate(size) for size in sizes)
-    output_bytes = layer.out_height * layer.out_width * fields["out_words"] * config.word_bytes
-    second = allocator.allocate(output_bytes) if fields["residual"] else 0
-    output = allocator.allocate(output_bytes)
-    addresses, pieces = _constants(layer, parameters, config, allocator)
-    fields |= addresses | {
-        "channel_shift": parameters.channel_shift,
-        "source0": sources[0], "source1": sources[1] if len(sources) > 1 else 0,
-        "second": second, "output": output,
-    }
-    descriptor_address = allocator.allocate(DESCRIPTOR_BYTES, DESCRIPTOR_BYTES)
-    pieces.append((descriptor_address, pack_descriptor(fields)))
-    return Program(
-        layer=layer, config=config, plan=tiles, descriptor_address=descriptor_address,
-        sources=sources, second=second, output=output, output_bytes=output_bytes,
-        descriptor=fields, pieces=tuple(pieces))
+    need = sizes(layer, config)
+    at = Extents(
+        sources=tuple(allocator.allocate(size) for size in need.sources),
+        second=allocator.allocate(need.second) if need.second else 0,
+        **{name: allocator.allocate(getattr(need, name), ALIGNMENTS.get(name, 1))
+           for name in ("output", *CONSTANTS)})
+    return encode_layer(layer, parameters, config, tiles, at)

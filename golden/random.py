@@ -14,7 +14,8 @@ from golden.carrier import Carrier
 from golden.parameters import MAX_MULTIPLIER, Parameters
 from spec import Config, Layer, Load, Multiply, Store
 from spec.fixed import BITS, CARRIER, MAX_ORDER, MAX_SHIFT, RESIDUAL_SHIFT, weight_range
-from spec.layer import Axis, Op, trailing_zeros
+from spec.layer import Axis, Op, Residual, trailing_zeros
+from spec.stages import RECIPROCAL_BITS, ROW_MANTISSA_BITS, ROW_SHIFT_BITS, StoreStages
 
 QUANTISED_STD = 0.45    # of Q: 3 % of the values saturate
 MID_STD = 1 << 19       # of the 24-bit value between the multipliers
@@ -130,6 +131,18 @@ def random_sources(layer: Layer, parameters: Parameters, timestep: int,
     return sources, Carrier(second, int(parameters.output_exponent[timestep]) + shift)
 
 
+def random_factors(layer: Layer, generator: torch.Generator) -> Tensor | None:
+    """Row factors near 1 if the layer has a row scale: int16 (H', W'), any shift now and then."""
+    if not layer.store.stages.row_scale:
+        return None
+    shape = (layer.out_height, layer.out_width)
+    mantissa = _uniform(1 << RECIPROCAL_BITS, (1 << ROW_MANTISSA_BITS) - 1, shape, generator)
+    shift = _uniform(RECIPROCAL_BITS - 1, RECIPROCAL_BITS + 2, shape, generator)
+    anything = _uniform(0, (1 << ROW_SHIFT_BITS) - 1, shape, generator)
+    shift = torch.where(torch.rand(shape, generator=generator) < 0.2, anything, shift)
+    return (mantissa | shift << ROW_MANTISSA_BITS).to(torch.int16)
+
+
 def random_layer(rng: random.Random, config: Config, max_macs: int = 300_000) -> Layer:
     """A valid layer over every option, at most `max_macs` multiply-accumulates.
 
@@ -148,6 +161,13 @@ def random_layer(rng: random.Random, config: Config, max_macs: int = 300_000) ->
 def _blocks(rng: random.Random, order: int, limit: int) -> int:
     """A positive multiple of 2**order, at most `limit` if one is."""
     return rng.randint(1, max(1, limit >> order)) << order
+
+
+def _draw_store(rng: random.Random, op: Op) -> Store:
+    """Any residual; half of the linear layers without one have a row scale."""
+    residual: Residual = rng.choice(("none", "add", "subtract"))
+    scaled = op == "linear" and residual == "none" and rng.random() < 0.5
+    return Store(residual=residual, stages=StoreStages(row_scale=scaled))
 
 
 def _draw_layer(rng: random.Random, config: Config) -> Layer:
@@ -174,6 +194,6 @@ def _draw_layer(rng: random.Random, config: Config) -> Layer:
                           stride=1 if op == "linear" else rng.choice((1, 1, 2)),
                           padding=rng.choice((0, 1, 1)) if op == "conv3x3" else 0,
                           bits=rng.choice(BITS)),
-        store=Store(residual=rng.choice(("none", "add", "subtract"))),
+        store=_draw_store(rng, op),
         timesteps=rng.randint(1, 20),
     )

@@ -15,7 +15,7 @@ from firmware.driver import Driver
 from firmware.program import Allocator, Program, compile_layer
 from firmware.tiling import TilePlan, candidates
 from firmware.transports.verilated import VerilatedTransport
-from golden.random import random_layer, random_sources
+from golden.random import random_factors, random_layer, random_sources
 from sim.runtime.device import CHANNELS, PORTS, MemoryModel
 from spec import Config, Layer, config_by_name
 
@@ -62,10 +62,10 @@ def check_run(case: Case, driver: Driver, program: Program) -> None:
     transport = driver.transport
     assert isinstance(transport, VerilatedTransport)
     prepared = driver.upload(program, case.parameters)
-    prepared.write_operands(case.sources, case.second)
+    prepared.write_operands(case.sources, case.second, case.row_factors)
     transport.write_memory(program.output, b"\xa5" * program.output_bytes)
     before = transport.device.memory.copy()
-    result = prepared.run(case.sources, case.timestep, case.second)
+    result = prepared.run(case.sources, case.timestep, case.second, case.row_factors)
     check_writes(before, transport.device.memory, program)
     assert torch.equal(result.output.values, case.golden().values)
     counters, config = result.counters, program.config
@@ -91,4 +91,5 @@ def test_random_layer(name: str, seed: int) -> None:
         timestep = rng.randrange(layer.timesteps)
         generator = torch.Generator().manual_seed(seed + 1)
         operands = random_sources(layer, case.parameters, timestep, generator)
-        check_run(Case(layer, case.parameters, timestep, *operands), driver, program)
+        factors = random_factors(layer, generator)
+        check_run(Case(layer, case.parameters, timestep, *operands, factors), driver, program)

@@ -35,6 +35,7 @@ FIELDS = (
     Field("weight_bits", 2, 16, 3, "bits of a packed weight nibble, 2, 3 or 4"),
     Field("weight_nibbles", 2, 20, 2, "passes per weight, 1 or 2"),
     Field("residual", 2, 24, 2, "second operand: 0 none, 1 add, 2 subtract"),
+    Field("row_scale", 2, 28, 1, "the second operand is a factor per pixel; not with a residual"),
     Field("kernel", 3, 0, 2, "1 or 3"),
     Field("stride", 3, 4, 2, "1 or 2"),
     Field("padding", 3, 8, 1, "zeros at each border, 0 or 1"),
@@ -59,7 +60,7 @@ FIELDS = (
     Field("weights", 18, 0, 64, "weight tiles in consumption order"),
     Field("multipliers", 20, 0, 64, "M: uint16 [out_words * n]"),
     Field("steps", 22, 0, 64, "step table"),
-    Field("second", 24, 0, 64, "second operand, int16, shape of the output"),
+    Field("second", 24, 0, 64, "second operand or row factors, int16, shape of the output"),
     Field("output", 26, 0, 64, "int16 [out_height][out_width][out_words * n]"),
 )
 

@@ -165,6 +165,10 @@ class Store:
     ----------
     residual: "none", "add" or "subtract" a second int16 tensor of the output's shape.
     stages: row reciprocal, gate, class bias and statistics; none by default.
+
+    Raises
+    ------
+    ValueError: an unknown residual, or a residual and a row scale, which share an operand.
     """
 
     residual: Residual = "none"
@@ -172,6 +176,8 @@ class Store:
 
     def __post_init__(self) -> None:
         _check_choice("residual", self.residual, ("none", "add", "subtract"))
+        if self.stages.row_scale and self.residual != "none":
+            raise ValueError(f"residual: wanted 'none' beside a row scale, got {self.residual!r}")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,7 +1,7 @@
 """Optional stages of a load and of a store: what normalisations, tables, gates and softmax need.
 
 Each stage takes and gives an integer of fixed width by one rhe and one saturation, so a stage run
-alone or fused gives the same bits. Descriptors do not carry them yet; docs/numerics.md, section 13.
+alone or fused gives the same bits. Descriptors carry the row scale; docs/numerics.md, section 13.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,9 @@ FRACTION_BITS = 16 - SEGMENT_BITS
 SLOPE_BITS = 18         # signed slope of a segment
 SLOPE_SHIFT = 13        # slope = dy / dx * 2**13, so |dy / dx| < 16
 GATE_SHIFT = 31         # shift of the product of a gate, 0..31
-RECIPROCAL_BITS = 15    # a row reciprocal is 2**15..2**16 and a shift
+RECIPROCAL_BITS = 10    # a row reciprocal is 2**10..2**11 - 1 and a shift
+ROW_MANTISSA_BITS = RECIPROCAL_BITS + 1     # low bits of a packed row factor, the shift above
+ROW_SHIFT_BITS = 5
 EXP_EXPONENTS = (11, 14)    # input down to -16, output 1 = 2**14
 TABLE_EXPONENT = 13     # finest of the tables of SiLU and GELU, -4..4; coarser where needed
 

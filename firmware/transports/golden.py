@@ -40,6 +40,7 @@ from spec.registers import (
     Fault,
     Status,
 )
+from spec.stages import StoreStages
 
 _FIELD = {f.name: f for f in FIELDS}
 _RESIDUALS: tuple[Residual, ...] = ("none", "add", "subtract")
@@ -158,10 +159,12 @@ class GoldenTransport(Transport):
             raise _Refused(Fault.BAD_DESCRIPTOR, at) from error
         sources = self._sources(fields)
         parameters = self._parameters(layer, fields, step)
-        second = None
+        second = factors = None
         if fields["residual"]:
-            second = self._second(fields, int(parameters.residual_shift[0]))
-        output = run_layer(layer, parameters, sources, 0, second)
+            second = Carrier(self._second(fields), int(parameters.residual_shift[0]))
+        if fields["row_scale"]:
+            factors = self._second(fields)[0]       # the same in every channel
+        output = run_layer(layer, parameters, sources, 0, second, factors)
         image = pack_activation(output.values, self.config.n)
         self._fetch(fields["output"], len(image), Fault.STORE_WRITE_DECERR)
         self._memory[fields["output"]:fields["output"] + len(image)] = image
@@ -175,6 +178,8 @@ class GoldenTransport(Transport):
         for field in FIELDS:
             value, check = fields[field.name], _CHECKS.get(field.name)
             bad = check is not None and not check(value)
+            if field.name == "row_scale":
+                bad = bool(value and fields["residual"])
             if field.name in _ADDRESSES:
                 bad = value >= limit or value % self.config.word_bytes != 0
             if bad:
@@ -191,12 +196,12 @@ class GoldenTransport(Transport):
             carriers.append(Carrier(values, 0))
         return carriers
 
-    def _second(self, fields: dict[str, int], exponent: int) -> Carrier:
+    def _second(self, fields: dict[str, int]) -> torch.Tensor:
         n, height, width = self.config.n, fields["out_height"], fields["out_width"]
         words = fields["out_words"]
         length = height * width * words * self.config.word_bytes
         image = self._fetch(fields["second"], length, Fault.STORE_READ_DECERR)
-        return Carrier(unpack_activation(image, words * n, height, width, n), exponent)
+        return unpack_activation(image, words * n, height, width, n)
 
     def _parameters(self, layer: Layer, fields: dict[str, int], step: dict[str, int]) -> Parameters:
         """Parameters of one timestep, read back from memory."""
@@ -249,7 +254,8 @@ def _layer(fields: dict[str, int], n: int) -> Layer:
         padding=fields["padding"],
         bits=8 if fields["weight_nibbles"] == 2 else fields["weight_bits"])
     return Layer(name="device", load=load, multiply=multiply,
-                 store=Store(residual=_RESIDUALS[fields["residual"]]))
+                 store=Store(residual=_RESIDUALS[fields["residual"]],
+                             stages=StoreStages(row_scale=bool(fields["row_scale"]))))
 
 
 def _act_bits(largest: int) -> int:

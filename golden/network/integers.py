@@ -16,7 +16,7 @@ from golden.parameters import MAX_MULTIPLIER, Parameters
 from golden.stages import LayerParameters
 from spec import Layer, Network, Node
 from spec.fixed import CARRIER, MAX_SHIFT, MID_BITS, RESIDUAL_SHIFT, symmetric_max
-from spec.stages import TABLE_EXPONENT, Table
+from spec.stages import RECIPROCAL_BITS, TABLE_EXPONENT, Table
 
 UNIT = 1 << 15      # M of a product: 1, as 2**15 with a shift of 15
 
@@ -185,7 +185,7 @@ class _Maker:
         if self.layer.multiply.product != "none":
             ones = torch.full((self.layer.multiply.out_channels,), UNIT)
             factor = self._weight_steps() * self.real.gain * out
-            factor = factor * (2.0 ** -15 if self.layer.multiply.product == "mix"
+            factor = factor * (2.0 ** -RECIPROCAL_BITS if self.layer.multiply.product == "mix"
                                else self._steps() * 2.0 ** guard)
             return ones, 15 + guard, *scales(factor)
         assert self.real.scale is not None

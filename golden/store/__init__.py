@@ -1,6 +1,6 @@
 """Store: partial sums to the int16 carrier of the next layer.
 
-Stages in order, each one `rhe` and a saturation; `outputs.py` composes 1, 3, 4 and 6, as the core
+Stages in order, each one `rhe` and a saturation; `outputs.py` composes 1 to 4 and 6, as the core
 has them, `staged.py` all:
 
 1. channel    mid = sat24(rhe(acc * M[o], S1))              `requantise.channel_scale`

@@ -104,6 +104,11 @@ def row_normalisation(sums: Tensor, squares: Tensor, channels: int, epsilon: int
 
 
 def reciprocal(total: Tensor) -> tuple[Tensor, Tensor]:
-    """(R, L) with 1 / total = R * 2**-(15 + L), R in 2**15..2**16, L the bits of `total` >= 1."""
+    """(R, L) with 1 / total = R * 2**-(10 + L), R in 2**10..2**11 - 1, for int64 `total` >= 1.
+
+    L is the bits of `total`, one less where R would round to 2**11.
+    """
     length = bit_length(total)
-    return divide(torch.ones_like(total) << (RECIPROCAL_BITS + length), total), length
+    factor = divide(torch.ones_like(total) << (RECIPROCAL_BITS + length), total)
+    over = factor >> (RECIPROCAL_BITS + 1)
+    return factor >> over, length - over

@@ -8,6 +8,7 @@ from golden.parameters import Parameters
 from golden.store.bias import add_bias
 from golden.store.requantise import requantise
 from golden.store.residual import combine
+from golden.store.row_scale import check_factors
 from spec import Layer
 
 
@@ -32,12 +33,18 @@ def check_second(layer: Layer, parameters: Parameters, second: Carrier | None, t
 
 
 def store_outputs(layer: Layer, parameters: Parameters, acc: Tensor, timestep: int,
-                  second: Carrier | None = None) -> Carrier:
-    """Requantise, bias, second operand: int64 sums (..., O, H', W') to the output carrier."""
-    check_second(layer, parameters, second, timestep, tuple(acc.shape[:-3]))
+                  second: Carrier | None = None, row_factors: Tensor | None = None) -> Carrier:
+    """Requantise, bias, second operand: int64 sums (..., O, H', W') to the output carrier.
+
+    `row_factors`, int16 (..., H', W'), scale the rows exactly if the layer has that stage.
+    """
+    batch = tuple(acc.shape[:-3])
+    check_second(layer, parameters, second, timestep, batch)
+    check_factors(layer, row_factors, batch)
     y = requantise(acc, parameters.multipliers, parameters.channel_shift,
                    int(parameters.step_multiplier[timestep]),
-                   int(parameters.step_shift[timestep]))
+                   int(parameters.step_shift[timestep]),
+                   None if row_factors is None else row_factors.unsqueeze(-3))
     y = add_bias(y, parameters.bias[timestep])
     if second is not None:
         y = combine(y, second.values.to(torch.int64),

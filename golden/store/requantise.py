@@ -3,6 +3,7 @@
 from torch import Tensor
 
 from golden.rounding import rhe, saturate
+from golden.store.row_scale import row_scale
 from spec.fixed import CARRIER_BITS, MID_BITS
 
 
@@ -18,16 +19,20 @@ def step_scale(mid: Tensor, step_multiplier: int, step_shift: int) -> Tensor:
 
 
 def requantise(acc: Tensor, multipliers: Tensor, channel_shift: int, step_multiplier: int,
-               step_shift: int) -> Tensor:
-    """sat16(rhe(sat24(rhe(acc * M[o], S1)) * Mt, St)).
+               step_shift: int, row_factors: Tensor | None = None) -> Tensor:
+    """sat16(rhe(mid * Mt, St)), mid = sat24(rhe(acc * M[o], S1)), its rows scaled if wanted.
 
     Parameters
     ----------
     acc: int64 (..., O, H, W) within int32.
     multipliers: int64 [O].
+    row_factors: int16 that broadcast against `acc` (golden/store/row_scale.py), or None.
 
     Returns
     -------
     int64 of acc's shape, within int16.
     """
-    return step_scale(channel_scale(acc, multipliers, channel_shift), step_multiplier, step_shift)
+    mid = channel_scale(acc, multipliers, channel_shift)
+    if row_factors is not None:
+        mid = row_scale(mid, row_factors)
+    return step_scale(mid, step_multiplier, step_shift)

@@ -8,9 +8,9 @@ from golden.stages import LayerParameters
 from golden.store.bias import add_bias
 from golden.store.gate import gate
 from golden.store.outputs import check_second
-from golden.store.requantise import channel_scale, step_scale
+from golden.store.requantise import requantise
 from golden.store.residual import combine
-from golden.store.row_scale import row_scale
+from golden.store.row_scale import row_factors
 from spec import Layer
 
 
@@ -33,13 +33,14 @@ def store_staged(layer: Layer, parameters: LayerParameters, acc: Tensor, timeste
     """
     base, stages = parameters.base, layer.store.stages
     check_second(layer, base, second, timestep, tuple(acc.shape[:1]))
-    y = channel_scale(acc, base.multipliers, base.channel_shift)
+    factors = None
     if stages.row_scale:
         assert totals is not None
-        heads = layer.multiply.heads
-        y = row_scale(y.unflatten(1, (heads, -1)), totals.unsqueeze(3),
-                      parameters.guard).flatten(1, 2)
-    y = step_scale(y, int(base.step_multiplier[timestep]), int(base.step_shift[timestep]))
+        size = layer.multiply.out_channels // layer.multiply.heads
+        factors = row_factors(totals, parameters.guard)         # (B, heads, rows)
+        factors = factors.repeat_interleave(size, 1).unsqueeze(3)       # -> (B, O, rows, 1)
+    y = requantise(acc, base.multipliers, base.channel_shift,
+                   int(base.step_multiplier[timestep]), int(base.step_shift[timestep]), factors)
     bias = parameters.bias[timestep].to(y.device)
     y = add_bias(y, bias[0] if stages.classes == 1 else bias[classes])
     if stages.gate is not None:

@@ -10,7 +10,7 @@ from firmware.program import Allocator, compile_layer
 from firmware.transports.golden import GoldenTransport
 from golden.carrier import Carrier
 from golden.layer import run_layer
-from golden.random import random_layer, random_parameters, random_sources
+from golden.random import random_factors, random_layer, random_parameters, random_sources
 from spec import Layer, Load, Multiply, Store, config_by_name
 from spec.descriptor import FIELDS, MAGIC, pack
 from spec.registers import Fault
@@ -34,8 +34,9 @@ def operands(layer, timestep, seed=1):
 
 def check(driver, layer, timestep, seed=1):
     parameters, sources, second = operands(layer, timestep, seed)
-    wanted = run_layer(layer, parameters, sources, timestep, second)
-    got = driver.run_layer(layer, parameters, sources, timestep, second).output
+    factors = random_factors(layer, torch.Generator().manual_seed(seed))
+    wanted = run_layer(layer, parameters, sources, timestep, second, factors)
+    got = driver.run_layer(layer, parameters, sources, timestep, second, factors).output
     assert got.exponent == wanted.exponent
     assert torch.equal(got.values, wanted.values)
 

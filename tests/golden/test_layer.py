@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from golden import Carrier, run_layer
-from golden.random import random_layer, random_parameters, random_sources
+from golden.random import random_factors, random_layer, random_parameters, random_sources
 from spec import PRESETS, Layer, Load, Multiply, Store
 
 LAYERS = 40     # per seed
@@ -63,11 +63,14 @@ def naive_sum(layer, weights, u, o, y, x):
     return total
 
 
-def naive_store(layer, p, acc, o, t, x2):
-    """One output carrier from one sum."""
+def naive_store(layer, p, acc, o, t, x2, factor):
+    """One output carrier from one sum; `factor` is the pattern of the row's."""
     first = Fraction(int(p.multipliers[o]), 1 << p.channel_shift)
     then = Fraction(int(p.step_multiplier[t]), 1 << int(p.step_shift[t]))
     mid = clamp(round(acc * first), -(1 << 23), (1 << 23) - 1)
+    if layer.store.stages.row_scale:
+        mid = round(Fraction(mid * (factor & 0x7FF), 1 << (factor >> 11 & 31)))
+        mid = clamp(mid, -(1 << 23), (1 << 23) - 1)
     y = clamp(round(mid * then), -32768, 32767)
     y = clamp(y + int(p.bias[t, o]), -32768, 32767)
     if layer.store.residual != "none":
@@ -77,11 +80,12 @@ def naive_store(layer, p, acc, o, t, x2):
     return clamp(y, -32768, 32767)
 
 
-def naive_layer(layer, p, sources, t, second):
+def naive_layer(layer, p, sources, t, second, factors=None):
     u, weights = naive_load(layer, p, sources, t), p.weights.tolist()
     x2 = second.values.tolist() if second else None
+    rows = None if factors is None else factors.tolist()
     return [[[naive_store(layer, p, naive_sum(layer, weights, u, o, y, x), o, t,
-                          x2[o][y][x] if x2 else 0)
+                          x2[o][y][x] if x2 else 0, rows[y][x] if rows else 0)
               for x in range(layer.out_width)] for y in range(layer.out_height)]
             for o in range(layer.multiply.out_channels)]
 
@@ -99,9 +103,10 @@ def test_random_layers_agree_with_plain_loops(seed):
         layer = random_layer(rng, PRESETS["n8" if i % 4 == 0 else "n4"], max_macs=15_000)
         timestep = rng.randrange(layer.timesteps)
         parameters, sources, second = draw(layer, 1000 * seed + i, timestep)
-        got = run_layer(layer, parameters, sources, timestep, second)
-        assert got.values.tolist() == naive_layer(layer, parameters, sources, timestep, second), (
-            layer)
+        factors = random_factors(layer, torch.Generator().manual_seed(i))
+        arguments = layer, parameters, sources, timestep, second, factors
+        got = run_layer(*arguments)
+        assert got.values.tolist() == naive_layer(*arguments), layer
         assert got.exponent == int(parameters.output_exponent[timestep])
 
 

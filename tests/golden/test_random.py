@@ -36,13 +36,14 @@ def test_random_layers_reach_every_option_within_the_bound(name):
             ("op", multiply.op), ("sources", len(load.channels)), ("axis", load.axis, load.order),
             ("upsample", load.upsample), ("stride", multiply.stride), ("act", load.bits),
             ("padding", multiply.padding), ("weight", multiply.bits),
-            ("residual", layer.store.residual), ("odd", any(c % 2 for c in load.channels)),
+            ("residual", layer.store.residual), *layer.stages,
+            ("odd", any(c % 2 for c in load.channels)),
             ("one pixel", layer.out_height * layer.out_width == 1)])
     wanted = [("axis", axis, order) for axis in ("channel", "width") for order in range(7)]
     wanted += [("op", op) for op in ("linear", "conv1x1", "conv3x3")]
     wanted += [(kind, bits) for kind in ("act", "weight") for bits in (2, 3, 4, 8)]
     wanted += [("sources", 2), ("upsample", 2), ("stride", 2), ("padding", 0), ("odd", True)]
-    wanted += [("residual", "add"), ("residual", "subtract"), ("one pixel", True)]
+    wanted += [("residual", "add"), ("residual", "subtract"), ("one pixel", True), "row scale"]
     assert [w for w in wanted if not seen[w]] == []
 
 

