@@ -5,10 +5,10 @@ Every other package imports this one; it imports none of them and no third-party
 
 from spec.config import PRESETS, Config, config_by_name
 from spec.layer import Layer, Load, Multiply, Store, effective_order
-from spec.network import Network, Node, TensorSpec
+from spec.network import HostTensor, Network, Node, TensorSpec
 from spec.stages import LoadStages, StoreStages, Table
 
 __all__ = [
-    "PRESETS", "Config", "Layer", "Load", "LoadStages", "Multiply", "Network", "Node", "Store",
-    "StoreStages", "Table", "TensorSpec", "config_by_name", "effective_order",
+    "PRESETS", "Config", "HostTensor", "Layer", "Load", "LoadStages", "Multiply", "Network", "Node",
+    "Store", "StoreStages", "Table", "TensorSpec", "config_by_name", "effective_order",
 ]

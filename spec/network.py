@@ -2,9 +2,12 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 from spec.layer import Layer
-from spec.stages import Statistic
+from spec.stages import PLAIN_LOAD, LoadStages, Statistic
+
+HostKind = Literal["average", "repeat", "constant"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +57,25 @@ class Node:
         return tuple(n for n in (*self.sources, self.second, self.weights) if n is not None)
 
 
+@dataclass(frozen=True, kw_only=True)
+class HostTensor:
+    """A tensor the host makes, as soon as its source is written.
+
+    Parameters
+    ----------
+    output: name of the tensor.
+    kind: "average" of each 2 x 2 pixels of the source; "repeat" of each pixel as 2 x 2; "constant",
+        the same in every step.
+    source: name of the tensor it is made of; None exactly for a constant.
+    stages: applied to the source first.
+    """
+
+    output: str
+    kind: HostKind
+    source: str | None = None
+    stages: LoadStages = PLAIN_LOAD
+
+
 def _fits(layer: Layer, tensor: TensorSpec, height: int, width: int) -> bool:
     """Whether `tensor` has the size; linear layers read pixels as rows."""
     if layer.multiply.op == "linear":
@@ -72,6 +94,7 @@ class Network:
     input, output: names of the tensors that enter and leave.
     timesteps: entries of every per-timestep table.
     classes: classes the biases may depend on, 1 if there are none.
+    host: tensors the host makes; only networks of shapes (firmware.models) have any.
 
     Raises
     ------
@@ -86,18 +109,42 @@ class Network:
     output: str
     timesteps: int
     classes: int = 1
+    host: tuple[HostTensor, ...] = ()
 
     def __post_init__(self) -> None:
         known = {t.name: t for t in self.tensors}
         if len(known) != len(self.tensors):
             raise ValueError(f"network {self.name}: wanted tensors of different names")
         gathered: dict[str, tuple[Statistic, ...]] = {self.input: ()}
+        gathered |= {h.output: () for h in self.host if h.source is None}
         for node in self.nodes:
             self._check_node(node, known, gathered)
             gathered[node.output] = node.layer.store.stages.statistics
+            gathered |= {h.output: () for h in self.host if h.source == node.output}
+        for host in self.host:
+            self._check_host(host, known, gathered)
         if self.output not in gathered or self.input not in known:
             raise ValueError(f"network {self.name}: wanted input {self.input!r} and output "
                              f"{self.output!r} among its tensors")
+
+    def _check_host(self, host: HostTensor, known: dict[str, TensorSpec],
+                    gathered: dict[str, tuple[Statistic, ...]]) -> None:
+        made = known.get(host.output)
+        if host.kind == "constant" and host.source is None and made is not None:
+            return
+        source = known.get(host.source or "")
+        if made is None or source is None or source.name not in gathered:
+            raise ValueError(f"{host.output}: wanted a declared tensor made of another, got "
+                             f"{host.kind} of {host.source!r}")
+        wide, narrow = (made, source) if host.kind == "repeat" else (source, made)
+        if (wide.channels, wide.height, wide.width) != (
+                narrow.channels, 2 * narrow.height, 2 * narrow.width):
+            raise ValueError(f"{host.output}: wanted the {host.kind} of 2 x 2 pixels of "
+                             f"{source}, got {made}")
+        missing = [s for s in host.stages.needs if s not in gathered[source.name]]
+        if missing:
+            raise ValueError(f"{host.output}: wanted {source.name!r} stored with its "
+                             f"{missing[0]} statistics, got {gathered[source.name]}")
 
     def _check_node(self, node: Node, known: dict[str, TensorSpec],
                     gathered: dict[str, tuple[Statistic, ...]]) -> None:

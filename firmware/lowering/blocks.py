@@ -12,7 +12,7 @@ from diffusers.models.transformers.transformer_2d import Transformer2DModel
 from diffusers.models.upsampling import Upsample2D
 from torch import Tensor, nn
 
-from firmware.lowering.builder import PLAIN, Builder, Prologue
+from firmware.lowering.builder import PLAIN, Builder, Prologue, float64
 from firmware.lowering.constants import Constants
 from spec.stages import TABLE_EXPONENT, Function, Table
 
@@ -52,38 +52,84 @@ class Blocks:
                         beta=self._table(norm.bias, 0.0, channels), epsilon=norm.eps)
 
     def _table(self, values: Tensor | None, fill: float, channels: int) -> Tensor:
-        row = torch.full((channels,), fill) if values is None else values.detach()
-        return row.to("cpu", torch.float64).expand(self.builder.timesteps, channels)
+        b = self.builder
+        row = torch.full((channels,), fill, device=b.device) if values is None else values
+        return float64(row).expand(b.timesteps, channels)
 
     def resnet(self, block: ResnetBlock2D, sources: tuple[str, ...]) -> str:
         """Residual block: two normalised convolutions, time embedding, shortcut."""
         name = self.builder.name(block)
-        require(name, "a residual block without resampling", "one with it",
-                block.upsample is None and block.downsample is None)
         require(name, "output_scale_factor 1", block.output_scale_factor,
                 block.output_scale_factor == 1)
         require(name, "the activation SiLU", block.nonlinearity,
                 isinstance(block.nonlinearity, nn.SiLU))
         bias, scale_shift = self.constants.residual(block)
-        hidden = self.builder.module(block.conv1, sources, bias=bias,
-                                     prologue=self.group_norm(block.norm1, "silu"))
+        first, upsample = self.group_norm(block.norm1, "silu"), 1
+        main = skip = sources
+        if block.upsample is not None or block.downsample is not None:
+            main, skip, first, upsample = self._resample(block, name, sources, first)
+        hidden = self.builder.module(block.conv1, main, bias=bias, prologue=first,
+                                     upsample=upsample)
         if block.conv_shortcut is not None:
-            shortcut = self.builder.module(block.conv_shortcut, sources)
+            shortcut = self.builder.module(block.conv_shortcut, skip)
         else:
             require(name, "a shortcut convolution for two sources", "none", len(sources) == 1)
-            shortcut = sources[0]
+            shortcut = skip[0]
         return self.builder.module(block.conv2, (hidden,), second=shortcut,
                                    prologue=self.group_norm(block.norm2, "silu", scale_shift))
+
+    def _resample(self, block: ResnetBlock2D, name: str, sources: tuple[str, ...],
+                  prologue: Prologue) -> tuple[tuple[str, ...], tuple[str, ...], Prologue, int]:
+        """Sources of the first convolution and of the shortcut, prologue, upsampling.
+
+        Pooling, and the doubled shortcut, are work of the host; doubling before the convolution
+        is addressing. Only networks of shapes have it: the integer network does not pool.
+        """
+        require(name, "a residual block without resampling (only networks of shapes have it)",
+                "one with it", self.builder.shapes)
+        sampler = block.upsample if block.downsample is None else block.downsample
+        require(name, "nearest upsampling or average pooling", type(sampler).__name__,
+                isinstance(sampler, Upsample2D | Downsample2D) and not sampler.use_conv
+                and len(sources) == 1)
+        b, source = self.builder, self.builder.tensors[sources[0]]
+        channels, height, width = source.channels, source.height, source.width
+        if block.downsample is None:
+            doubled = b.host(f"{name}.shortcut", "repeat", source.name,
+                             (channels, 2 * height, 2 * width))
+            return sources, (doubled,), prologue, 2
+        half = (channels, height // 2, width // 2)
+        main = b.host(f"{name}.pooled", "average", source.name, half, prologue.stages(1))
+        skip = b.host(f"{name}.shortcut", "average", source.name, half)
+        return (main,), (skip,), PLAIN, 1
 
     def attention(self, attention: Attention, source: str, prologue: Prologue,
                   extra: Tensor | None = None) -> str:
         """Self-attention plus its input; `extra` float64 [T, K, O] is added to the bias."""
         b, name = self.builder, self.builder.name(attention)
         self._check(attention, name)
-        steps = b.steps(name)
         queries, keys, values = (
             b.module(m, (source,), prologue=prologue, linear=True)
             for m in (attention.to_q, attention.to_k, attention.to_v))
+        return self._attend(attention, source, queries, keys, values, extra)
+
+    def cross_attention(self, attention: Attention, source: str, prologue: Prologue) -> str:
+        """Attention to several tokens of context, plus its input; only in networks of shapes.
+
+        Keys and values do not depend on the image or the step: the host makes them once.
+        """
+        b, name = self.builder, self.builder.name(attention)
+        self._check(attention, name)
+        shape = (attention.inner_kv_dim, self.constants.tokens, 1)
+        queries = b.module(attention.to_q, (source,), prologue=prologue, linear=True)
+        keys, values = (b.host(f"{name}.{part}", "constant", None, shape)
+                        for part in ("keys", "values"))
+        return self._attend(attention, source, queries, keys, values, None)
+
+    def _attend(self, attention: Attention, source: str, queries: str, keys: str, values: str,
+                extra: Tensor | None) -> str:
+        """Both products, projection, residual."""
+        b, name = self.builder, self.builder.name(attention)
+        steps = b.steps(name)
         scores = b.product(f"{name}.scores", "scores", queries, keys, heads=attention.heads,
                            gain=float(attention.scale), steps=steps["queries"],
                            weight_steps=steps["keys"])
@@ -123,8 +169,12 @@ class Blocks:
         require(name, "norm_type layer_norm", block.norm_type, block.norm_type == "layer_norm")
         require(name, "self-attention first and no position embedding", "another block",
                 not block.only_cross_attention and block.pos_embed is None)
-        extra = None if block.attn2 is None else self.constants.cross_attention(block.attn2, name)
+        several = block.attn2 is not None and self.constants.tokens > 1
+        extra = None if block.attn2 is None or several else self.constants.cross_attention(
+            block.attn2, name)
         hidden = self.attention(block.attn1, source, self.layer_norm(block.norm1), extra)
+        if several:
+            hidden = self.cross_attention(block.attn2, hidden, self.layer_norm(block.norm2))
         return self.feed_forward(block.ff, hidden, self.layer_norm(block.norm3))
 
     def feed_forward(self, block: FeedForward, source: str, prologue: Prologue) -> str:
@@ -136,7 +186,9 @@ class Blocks:
         return self.builder.module(last, (gated,), second=source)
 
     def downsample(self, block: Any, source: str) -> str:
-        """Strided convolution."""
+        """Strided convolution, or a residual block that pools."""
+        if isinstance(block, ResnetBlock2D):
+            return self.resnet(block, (source,))
         name = self.builder.name(block)
         require(name, "a strided convolution with padding 1", type(block).__name__,
                 isinstance(block, Downsample2D) and block.use_conv and block.padding == 1
@@ -144,7 +196,9 @@ class Blocks:
         return self.builder.module(block.conv, (source,))
 
     def upsample(self, block: Any, source: str) -> str:
-        """Nearest upsampling and convolution in one layer."""
+        """Nearest upsampling and convolution in one layer, or a residual block that doubles."""
+        if isinstance(block, ResnetBlock2D):
+            return self.resnet(block, (source,))
         name = self.builder.name(block)
         require(name, "nearest upsampling with a convolution", type(block).__name__,
                 isinstance(block, Upsample2D) and block.use_conv and block.interpolate

@@ -9,9 +9,21 @@ from torch import Tensor, nn
 from firmware.lowering.formats import Formats
 from golden.network.real import RealLayer, RealNetwork
 from golden.network.source import Format, Quantisation, QuantisedModule, quantise_weights
-from spec import Layer, Load, LoadStages, Multiply, Network, Node, Store, StoreStages, TensorSpec
+from spec import (
+    HostTensor,
+    Layer,
+    Load,
+    LoadStages,
+    Multiply,
+    Network,
+    Node,
+    Store,
+    StoreStages,
+    TensorSpec,
+)
 from spec.layer import Axis, Op, Product
-from spec.stages import EXP_EXPONENTS, RowStage, Statistic, Table
+from spec.network import HostKind
+from spec.stages import EXP_EXPONENTS, PLAIN_LOAD, RowStage, Statistic, Table
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -46,8 +58,18 @@ SOFTMAX = Prologue(row="softmax", table=Table(
     function="exp", in_exponent=EXP_EXPONENTS[0], out_exponent=EXP_EXPONENTS[1]))
 
 
+def float64(values: Tensor) -> Tensor:
+    """On the CPU in float64; values of the meta device stay there, they have only a shape."""
+    return values.detach().to("meta" if values.is_meta else "cpu", torch.float64)
+
+
 class Builder:
     """The network under construction.
+
+    Members
+    -------
+    shapes: whether the model is on torch's meta device: the network is right, its numbers are
+        meta tensors.
 
     Parameters
     ----------
@@ -58,12 +80,15 @@ class Builder:
     def __init__(self, model: Any, timesteps: int, classes: int, formats: Formats,
                  quantisation: Quantisation | None) -> None:
         self.timesteps, self.classes = timesteps, classes
+        self.device = "meta" if next(model.parameters()).is_meta else "cpu"
+        self.shapes = self.device == "meta"
         self._formats, self._quantisation = formats, quantisation
         self._names: dict[int, list[str]] = {}
         for name, module in model.named_modules(remove_duplicate=False):
             self._names.setdefault(id(module), []).append(name)
         self.tensors: dict[str, TensorSpec] = {}
         self._nodes: list[Node] = []
+        self._host: list[HostTensor] = []
         self._reals: list[RealLayer] = []
 
     def name(self, module: nn.Module) -> str:
@@ -77,8 +102,14 @@ class Builder:
 
     def constant(self, bias: Tensor | None, channels: int) -> Tensor:
         """A module's bias (or zeros), float64 [T, 1, O]."""
-        row = torch.zeros(channels) if bias is None else bias.detach()
-        return row.to("cpu", torch.float64).expand(self.timesteps, 1, channels)
+        row = torch.zeros(channels, device=self.device) if bias is None else bias
+        return float64(row).expand(self.timesteps, 1, channels)
+
+    def host(self, name: str, kind: HostKind, source: str | None, shape: tuple[int, int, int],
+             stages: LoadStages = PLAIN_LOAD) -> str:
+        """A tensor of (channels, height, width) that the host makes; returns its name."""
+        self._host.append(HostTensor(output=name, kind=kind, source=source, stages=stages))
+        return self.tensor(name, *shape)
 
     def _quantised(self, module: nn.Module) -> QuantisedModule | None:
         if self._quantisation is None:
@@ -128,10 +159,11 @@ class Builder:
 
     def _rounded(self, name: str, module: Any) -> tuple[RealLayer, Multiply, Format]:
         """A float module, its weights rounded; the steps are calibrated later."""
-        weights = module.weight.detach().to("cpu", torch.float64)
+        weights = float64(module.weight)
         weights = weights if weights.dim() == 4 else weights[:, :, None, None]
         fmt = self._formats(name, module)
-        integers, scale = quantise_weights(weights, fmt.weight_bits)
+        integers, scale = (weights, weights[:, 0, 0, 0]) if self.shapes else quantise_weights(
+            weights, fmt.weight_bits)
         stride, padding = _geometry(module)
         multiply = Multiply(op=_op(name, module, weights), out_channels=weights.shape[0],
                             stride=stride, padding=padding, bits=fmt.weight_bits)
@@ -179,6 +211,9 @@ class Builder:
         for node in self._nodes:
             for tensor in node.sources:
                 needs[tensor] |= set(node.layer.load.stages.needs)
+        for host in self._host:
+            if host.source is not None:
+                needs[host.source] |= set(host.stages.needs)
         nodes = []
         for node in self._nodes:
             store = node.layer.store
@@ -187,7 +222,7 @@ class Builder:
                 store, stages=replace(store.stages, statistics=statistics)))))
         network = Network(name=name, tensors=tuple(self.tensors.values()), nodes=tuple(nodes),
                           input=source, output=output, timesteps=self.timesteps,
-                          classes=self.classes)
+                          classes=self.classes, host=tuple(self._host))
         return RealNetwork(network=network, layers=tuple(self._reals))
 
 

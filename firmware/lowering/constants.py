@@ -8,6 +8,8 @@ from diffusers.models.attention_processor import Attention
 from diffusers.models.resnet import ResnetBlock2D
 from torch import Tensor
 
+from firmware.lowering.builder import float64
+
 Select = Callable[[int], None]
 
 
@@ -22,18 +24,24 @@ def fold_cross_attention(attention: Attention, contexts: Tensor) -> Tensor:
 class Constants:
     """Biases that depend on timestep and class.
 
+    Members
+    -------
+    tokens: of the context, 1 unless the network is one of shapes.
+
     Parameters
     ----------
     model: the UNet; its own modules compute the constants, so what they quantise is quantised.
     timesteps: the sampler's timesteps, one per table entry.
-    contexts: [K, D], the token of each class, or None without cross-attention.
+    contexts: [K, N, D], the tokens of each class, or None without cross-attention.
     select: called with the table entry before its constants are computed, for models whose
         quantisers depend on it.
     """
 
     def __init__(self, model: Any, timesteps: Sequence[int], contexts: Tensor | None,
                  select: Select | None) -> None:
-        self._contexts, self._select = contexts, select or (lambda index: None)
+        self.tokens = 1 if contexts is None else contexts.shape[1]
+        self._contexts = None if contexts is None else contexts[:, 0]
+        self._select = select or (lambda index: None)
         self._count = len(timesteps)
         dtype = next(model.parameters()).dtype
         device = next(model.parameters()).device
@@ -45,8 +53,8 @@ class Constants:
                     model.time_proj(torch.tensor([t], device=device)).to(dtype))
                 act = getattr(model, "time_embed_act", None)
             self._embeddings.append(embedding if act is None else act(embedding))
-        if contexts is not None:
-            self._contexts = contexts.to(device, dtype)
+        if self._contexts is not None:
+            self._contexts = self._contexts.to(device, dtype)
 
     def _each(self, compute: Callable[[int], Tensor]) -> Tensor:
         """float64 [T, ...] of `compute(entry)`."""
@@ -54,12 +62,12 @@ class Constants:
         with torch.no_grad():
             for index in range(self._count):
                 self._select(index)
-                rows.append(compute(index).to("cpu", torch.float64))
+                rows.append(float64(compute(index)))
         return torch.stack(rows)
 
     def residual(self, block: ResnetBlock2D) -> tuple[Tensor, tuple[Tensor, Tensor] | None]:
         """(bias [T, 1, O] of the first convolution, (scale, shift) [T, O] of the second norm)."""
-        own = block.conv1.bias.detach().to("cpu", torch.float64)
+        own = float64(block.conv1.bias)
         projection = block.time_emb_proj
         if projection is None:
             return own.expand(self._count, 1, -1), None

@@ -16,7 +16,8 @@ from golden.network.source import Quantisation
 
 MODELS = ("UNet2DConditionModel", "UNet2DModel")
 BLOCKS = ("DownBlock2D", "CrossAttnDownBlock2D", "AttnDownBlock2D", "UNetMidBlock2D",
-          "UNetMidBlock2DCrossAttn", "UpBlock2D", "CrossAttnUpBlock2D", "AttnUpBlock2D")
+          "UNetMidBlock2DCrossAttn", "UpBlock2D", "CrossAttnUpBlock2D", "AttnUpBlock2D",
+          "ResnetDownsampleBlock2D", "ResnetUpsampleBlock2D")
 # options that add something to the forward pass that is not lowered
 PLAIN = {
     "center_input_sample": (False,), "class_embed_type": (None,), "num_class_embeds": (None,),
@@ -32,10 +33,16 @@ def lower(model: Any, timesteps: Sequence[int], *, contexts: Tensor | None = Non
           name: str = "unet") -> RealNetwork:
     """The layers of a `UNet2DConditionModel` or `UNet2DModel`.
 
+    A model on torch's meta device gives a network of shapes: the same list, whose numbers are meta
+    tensors. It may have what the integer network has not: residual blocks that resample, several
+    context tokens (`network.host` says what the host makes for them).
+
     Parameters
     ----------
+    model: what to lower.
     timesteps: the sampler's timesteps in order; entry i of every table is for timesteps[i].
-    contexts: [K, D] or [K, 1, D], the one token of each class (the null class among them).
+    contexts: [K, D] or [K, N, D], the one token of each class (the null class among them); N
+        above 1 for shapes only.
     size: height and width of the latent; the model's sample_size by default.
     formats: bits and rotation by module, if nothing is trained; `mixed_formats()` by default.
     quantisation: trained integers and steps; replaces `formats`.
@@ -50,9 +57,10 @@ def lower(model: Any, timesteps: Sequence[int], *, contexts: Tensor | None = Non
     for option, fine in PLAIN.items():
         value = model.config.get(option, fine[0])
         require(name, f"{option} of {fine[0]!r}", repr(value), value in fine)
-    if contexts is not None and contexts.dim() == 3:
-        require(name, "one context token", f"{contexts.shape[1]}", contexts.shape[1] == 1)
-        contexts = contexts[:, 0]
+    shapes = next(model.parameters()).is_meta
+    if contexts is not None:
+        contexts = contexts[:, None] if contexts.dim() == 2 else contexts
+        require(name, "one context token", f"{contexts.shape[1]}", shapes or contexts.shape[1] == 1)
     height, width = _size(model, size)
     classes = 1 if contexts is None else contexts.shape[0]
     builder = Builder(model, len(timesteps), classes, formats or mixed_formats(), quantisation)

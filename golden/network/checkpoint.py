@@ -130,7 +130,8 @@ def _network(plain: dict[str, Any]) -> Network:
         "tensors": tuple(TensorSpec(**t) for t in plain["tensors"]),
         "nodes": tuple(Node(**node | {
             "layer": _layer(node["layer"]), "sources": tuple(node["sources"])})
-            for node in plain["nodes"])})
+            for node in plain["nodes"]),
+        "host": ()})
 
 
 def _layer(plain: dict[str, Any]) -> Layer:

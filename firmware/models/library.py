@@ -1,0 +1,119 @@
+"""Models by name: diffusers configuration files of this folder, or any file of that form."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from inspect import signature
+from pathlib import Path
+from typing import Any
+
+FOLDER = Path(__file__).parent
+CLASSES = ("UNet2DConditionModel", "UNet2DModel")
+ABOUT = {"about": str, "guidance": bool, "heads": int, "tokens": int}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelConfig:
+    """What a configuration file says.
+
+    Parameters
+    ----------
+    name: of the model, or of the file without its ending.
+    kind: "UNet2DConditionModel" or "UNet2DModel".
+    fields: arguments of that class.
+    about: one line for people.
+    guidance: whether an image takes two calls a step (classifier-free guidance).
+    heads: of every attention, where one number of channels per head cannot say it; or None.
+    tokens: of the context; to one token, cross-attention is a constant.
+    """
+
+    name: str
+    kind: str
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    about: str = ""
+    guidance: bool = False
+    heads: int | None = None
+    tokens: int = 1
+
+
+def names() -> tuple[str, ...]:
+    """The models that come with the package."""
+    return tuple(sorted(p.stem for p in FOLDER.glob("*.json")))
+
+
+def read_model(model: str) -> ModelConfig:
+    """The configuration of a known name, or of the diffusers UNet configuration file `model`.
+
+    Raises
+    ------
+    ValueError: neither a name nor a file, or one that does not describe a UNet.
+    """
+    path = FOLDER / f"{model}.json" if model in names() else Path(model)
+    if not path.is_file():
+        raise ValueError(f"model: wanted one of {', '.join(names())} or a diffusers UNet "
+                         f"configuration file, got {model!r}")
+    try:
+        plain = json.loads(path.read_text())
+    except ValueError as error:
+        raise ValueError(f"{path}: wanted JSON, got {error}") from error
+    return _checked(path, plain)
+
+
+def _checked(path: Path, plain: Any) -> ModelConfig:
+    """What the JSON of `path` says."""
+    if not isinstance(plain, dict):
+        raise ValueError(f"{path}: wanted an object with a _class_name of {' or '.join(CLASSES)}, "
+                         f"got {type(plain).__name__}")
+    kind = plain.get("_class_name")
+    if kind not in CLASSES:
+        raise ValueError(f"{path}: wanted a _class_name of {' or '.join(CLASSES)}, got {kind!r}")
+    own = plain.get("hqdm", {})
+    for name, value in own.items() if isinstance(own, dict) else ((repr(own), None),):
+        if name not in ABOUT or type(value) is not ABOUT[name] or (
+                type(value) is int and value < 1):
+            wanted = ", ".join(f"{n} ({t.__name__})" for n, t in ABOUT.items())
+            raise ValueError(f"{path}: wanted hqdm to hold {wanted}, got {name}: {value!r}")
+    fields = {n: v for n, v in plain.items() if not n.startswith("_") and n != "hqdm"}
+    conditional = kind == "UNet2DConditionModel"
+    return ModelConfig(name=path.stem, kind=kind, fields=fields,
+                       **{"guidance": conditional} | own)
+
+
+def make_model(config: ModelConfig) -> Any:
+    """The diffusers model on torch's meta device: shapes, no numbers.
+
+    Raises
+    ------
+    ValueError: fields or values that the class does not take.
+    """
+    import diffusers
+    import torch
+    kind = getattr(diffusers, config.kind)
+    known = [n for n in signature(kind.__init__).parameters if n != "self"]
+    unknown = sorted(set(config.fields) - set(known))
+    if unknown:
+        raise ValueError(f"{config.name}: wanted fields of {config.kind} ({', '.join(known)}), got "
+                         f"{', '.join(unknown)}")
+    try:
+        with torch.device("meta"):
+            model = kind(**config.fields)
+    except (TypeError, ValueError, IndexError, KeyError, ZeroDivisionError) as error:
+        raise ValueError(f"{config.name}: wanted a configuration that {config.kind} takes, got "
+                         f"{type(error).__name__}: {error}") from error
+    if config.heads is not None:
+        _set_heads(model, config)
+    return model.eval()
+
+
+def _set_heads(model: Any, config: ModelConfig) -> None:
+    """As many heads in every attention, whatever its channels."""
+    from diffusers.models.attention_processor import Attention
+    assert config.heads is not None
+    for name, module in model.named_modules():
+        if not isinstance(module, Attention):
+            continue
+        if module.inner_dim % config.heads:
+            raise ValueError(f"{name}: wanted channels in {config.heads} heads, got "
+                             f"{module.inner_dim}")
+        module.heads = config.heads
+        module.scale = (module.inner_dim // config.heads) ** -0.5
