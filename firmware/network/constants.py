@@ -1,0 +1,42 @@
+"""Parameters of the layers the core runs, made of those of a network's node."""
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from golden.parameters import Parameters
+from golden.stages import LayerParameters
+from spec.network import Node
+
+NO_WEIGHTS = torch.zeros(0, dtype=torch.int16)
+
+
+def device_parameters(node: Node, parameters: LayerParameters) -> tuple[Parameters, ...]:
+    """One set per layer of `firmware.device_layers.device_layers(node)`.
+
+    With a bias that depends on the class every table has an entry per timestep and class,
+    `timestep * classes + class`. A head of a product has no weights (an empty tensor): the host
+    writes its second operand before each run.
+    """
+    classes = node.layer.store.stages.classes
+    base = parameters.base
+    if node.weights is None:
+        return (replace(_repeated(base, classes), bias=parameters.bias.flatten(0, 1)),)
+    heads = node.layer.multiply.heads
+    size = node.layer.multiply.out_channels // heads
+    return tuple(replace(
+        base, weights=NO_WEIGHTS, multipliers=base.multipliers[h * size:(h + 1) * size],
+        bias=base.bias[:, h * size:(h + 1) * size]) for h in range(heads))
+
+
+def _repeated(base: Parameters, classes: int) -> Parameters:
+    """Tables of T entries -> T * classes."""
+    def table(values: Tensor) -> Tensor:
+        return values.repeat_interleave(classes)
+
+    return replace(
+        base, load_multiplier=table(base.load_multiplier), load_shift=table(base.load_shift),
+        step_multiplier=table(base.step_multiplier), step_shift=table(base.step_shift),
+        residual_shift=table(base.residual_shift), source_exponent=table(base.source_exponent),
+        output_exponent=table(base.output_exponent))
