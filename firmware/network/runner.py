@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from firmware import host_stages
-from firmware.driver import SLOWEST, Driver
+from firmware.driver import SLOWEST, DeviceError, Driver
 from firmware.network.compile import NetworkProgram, NodeProgram, staged_output, staged_sources
 from firmware.packing import pack_activation, pack_weights, unpack_activation
 from firmware.program import Program
@@ -101,7 +101,7 @@ class DeviceNetwork:
         Raises
         ------
         ValueError, TypeError: a latent, timestep or class that the network does not have.
-        DeviceFault, TimeoutError: the device ended a layer with a fault, or not at all.
+        DeviceError, TimeoutError: the device ended a layer with a fault, or not at all.
         """
         self._check(latents, timestep, class_index)
         network = self.program.network.network
@@ -195,12 +195,20 @@ class DeviceNetwork:
         runs = []
         for layer in program.layers:
             started = time.perf_counter()
-            counters = self.driver.execute(
-                layer.descriptor_address, self.entry(program), SLOWEST * layer.plan.cycles)
+            counters = self._execute(layer, self.entry(program))
             device += time.perf_counter() - started
             runs.append(LayerRun(layer.layer, counters))
         self._finish(program)
         return NodeRun(program, tuple(runs), device, time.perf_counter() - begun - device)
+
+    def _execute(self, layer: Program, entry: int) -> dict[str, int]:
+        try:
+            return self.driver.execute(
+                layer.descriptor_address, entry, SLOWEST * layer.plan.cycles)
+        except DeviceError as error:
+            raise DeviceError(f"{layer.layer.name}: {error}") from error
+        except TimeoutError as error:
+            raise TimeoutError(f"{layer.layer.name}: {error}") from error
 
     def stored(self, program: Program) -> Tensor:
         """What a layer has just stored, int16 (O, H', W')."""

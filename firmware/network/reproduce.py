@@ -1,0 +1,186 @@
+"""One layer of the core that differed from golden, as a file, and its replay.
+
+A reproducer holds every byte the layer read: descriptor, step table, biases, multipliers, weights
+and operands as they were in device memory, and beside them what golden expected and what came.
+`python -m firmware.network.reproduce FILE --backend rtl|golden` runs it again.
+"""
+
+import argparse
+import json
+import sys
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from firmware.compare import Backend, make_transport
+from firmware.driver import SLOWEST, Driver
+from firmware.network.compile import NodeProgram
+from firmware.network.runner import DeviceNetwork, HostOperands
+from firmware.packing import unpack_activation
+from firmware.program import CONSTANTS, Program, sizes
+from firmware.transport import Transport
+from golden.layer import run_layer
+from golden.models.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from spec import Config
+
+KIND = "reproducer"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Reproducer:
+    """A layer with everything it read.
+
+    Members
+    -------
+    layer: name of the core's layer (of a product, the head).
+    config, memory_bytes: of the device.
+    descriptor, output: byte addresses.
+    timestep: what the register TIMESTEP held.
+    cycles: estimate of the tile plan.
+    pieces: address and bytes of everything the layer reads.
+    expected, got: int16 (O, H, W), golden's output on these operands and the device's.
+    about: descriptor fields, the layer's description, and `altered`: constants in device memory
+        that are not what was written there.
+    """
+
+    layer: str
+    config: Config
+    memory_bytes: int
+    descriptor: int
+    output: int
+    timestep: int
+    cycles: int
+    pieces: tuple[tuple[int, bytes], ...]
+    expected: Tensor
+    got: Tensor
+    about: dict[str, Any]
+
+    def save(self, path: Path) -> None:
+        """Write atomically."""
+        plain = {name: getattr(self, name) for name in (
+            "layer", "memory_bytes", "descriptor", "output", "timestep", "cycles")}
+        tensors = {"expected": self.expected, "got": self.got} | {
+            f"at {address}": torch.from_numpy(np.frombuffer(data, np.uint8).copy())
+            for address, data in self.pieces}
+        save_checkpoint(path, Checkpoint(
+            kind=KIND, architecture=plain | {"config": asdict(self.config)}, tensors=tensors,
+            training=self.about))
+
+    def replay(self, transport: Transport) -> Tensor:
+        """Run the layer on a fresh device: what it writes, int16 (O, H, W)."""
+        driver = Driver(transport, self.config)
+        for address, data in self.pieces:
+            transport.write_memory(address, data)
+        driver.execute(self.descriptor, self.timestep, SLOWEST * self.cycles)
+        channels, height, width = self.expected.shape
+        length = height * width * self.config.words(channels) * self.config.word_bytes
+        return unpack_activation(transport.read_memory(self.output, length), channels, height,
+                                 width, self.config.n)
+
+
+def load_reproducer(path: Path) -> Reproducer:
+    """The reproducer in `path`; FileNotFoundError or ValueError if there is none."""
+    read = load_checkpoint(path, KIND)
+    plain = read.architecture
+    pieces = tuple((int(name.removeprefix("at ")), data.numpy().tobytes())
+                   for name, data in read.tensors.items() if name.startswith("at "))
+    return Reproducer(**plain | {"config": Config(**plain["config"])}, pieces=pieces,
+                      expected=read.tensors["expected"], got=read.tensors["got"],
+                      about=read.training)
+
+
+def capture(device: DeviceNetwork, node: NodeProgram) -> Reproducer | None:
+    """The first layer of `node`, which has just run, that differs from golden on its own operands;
+    None if all agree (then a host stage or an earlier tensor is at fault)."""
+    for index, operands in enumerate(device.host_operands(node)):
+        expected = _expected(device, node, index, operands)
+        got = device.stored(node.layers[index])
+        if not torch.equal(expected, got):
+            return _snapshot(device, node, index, expected, got)
+    return None
+
+
+def _expected(device: DeviceNetwork, node: NodeProgram, index: int, operands: HostOperands,
+              ) -> Tensor:
+    layer, parameters = node.layers[index].layer, node.device_parameters[index]
+    if operands.weights is not None:
+        parameters = replace(parameters, weights=operands.weights)
+    sources = operands.sources or [device.read(s, node.node.layer) for s in node.node.sources]
+    second = None
+    if layer.store.residual != "none" and node.node.second is not None:
+        second = device.read(node.node.second, node.node.layer)
+    return run_layer(layer, parameters, sources, device.entry(node), second,
+                     operands.factors).values
+
+
+def _snapshot(device: DeviceNetwork, node: NodeProgram, index: int, expected: Tensor,
+              got: Tensor) -> Reproducer:
+    program, read = node.layers[index], device.transport.read_memory
+    need = sizes(program.layer, program.config)
+    places = [*zip(program.at.sources, need.sources, strict=True)]
+    places += [(getattr(program.at, name), getattr(need, name)) for name in ("second", *CONSTANTS)
+               if getattr(need, name)]
+    return Reproducer(
+        layer=program.layer.name, config=program.config,
+        memory_bytes=device.program.memory.total_bytes, descriptor=program.descriptor_address,
+        output=program.output, timestep=device.entry(node), cycles=program.plan.cycles,
+        pieces=tuple((address, read(address, size)) for address, size in places),
+        expected=expected, got=got,
+        about={"fields": program.descriptor, "description": asdict(program.layer),
+               "altered": altered_constants(program, device.transport)})
+
+
+def altered_constants(program: Program, transport: Transport) -> list[str]:
+    """Constants of the layer in device memory that are not what was written there."""
+    found = []
+    for address, image in program.pieces:
+        there = np.frombuffer(transport.read_memory(address, len(image)), np.uint8)
+        wrong = np.flatnonzero(there != np.frombuffer(image, np.uint8))
+        if wrong.size:
+            at = int(wrong[0])
+            name = next(n for n in CONSTANTS if getattr(program.at, n) == address)
+            found.append(f"{wrong.size} bytes of the {name} changed in device memory, the first "
+                         f"at {address + at:#x}: wanted {image[at]:#04x}, got {there[at]:#04x}")
+    return found
+
+
+def replay_file(path: Path, backend: Backend, memory_latency: int = 40) -> dict[str, Any]:
+    """Run the reproducer in `path` on a fresh device.
+
+    Returns
+    -------
+    layer, config, backend, outputs, mismatches against golden's expectation, recorded (mismatches
+    when it was written), same_as_recorded, altered.
+    """
+    found = load_reproducer(path)
+    transport = make_transport(backend, found.config, found.memory_bytes, memory_latency, 1)
+    output = found.replay(transport)
+    return {
+        "layer": found.layer, "config": found.config.name, "backend": backend,
+        "outputs": output.numel(), "mismatches": int((output != found.expected).sum()),
+        "recorded": int((found.got != found.expected).sum()),
+        "same_as_recorded": torch.equal(output, found.got), "altered": found.about["altered"]}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Print the result as JSON; 0 if the layer agrees with golden, 1 if not, 2 on an error."""
+    parser = argparse.ArgumentParser(prog="python -m firmware.network.reproduce")
+    parser.add_argument("file", type=Path)
+    parser.add_argument("--backend", choices=("rtl", "golden"), default="rtl")
+    parser.add_argument("--memory-latency", type=int, default=40)
+    options = parser.parse_args(arguments)
+    try:
+        result = replay_file(options.file, cast(Backend, options.backend), options.memory_latency)
+    except (ValueError, OSError, RuntimeError) as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    print(json.dumps(result))
+    return int(result["mismatches"] > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
