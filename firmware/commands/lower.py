@@ -5,13 +5,12 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from torch import Tensor
 
 from firmware.commands.bars import StageBars
 from firmware.commands.output import Json, print_values
 
 CALIBRATION_SEED, CHECK_SEED = 1_000_001, 1_000_002
-Calls = list[tuple[int, Tensor, Tensor, Tensor]]
+Calls = list[tuple[int, Any, Any, Any]]    # (index, latents, classes, noise), tensors
 
 
 def lower(
@@ -67,7 +66,7 @@ def lower_file(model: Path, out: Path, images: int, check: int, guidance: float,
 
 
 def trajectory(subject: Any, n: int, seed: int, guidance: float, steps: int,
-               ) -> tuple[list[Tensor], Tensor]:
+               ) -> tuple[list[Any], Any]:
     """Latents of every step of the subject's own sampling, and the classes of a call."""
     from golden.evaluation.distance import reference_calls
     calls: Calls = reference_calls(subject, n, seed=seed, steps=steps, guidance=guidance)

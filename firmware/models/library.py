@@ -18,6 +18,7 @@ class ModelConfig:
 
     Parameters
     ----------
+    path: the file.
     name: of the model, or of the file without its ending.
     kind: "UNet2DConditionModel" or "UNet2DModel".
     fields: arguments of that class.
@@ -27,6 +28,7 @@ class ModelConfig:
     tokens: of the context; to one token, cross-attention is a constant.
     """
 
+    path: Path
     name: str
     kind: str
     fields: Mapping[str, Any] = field(default_factory=dict)
@@ -75,7 +77,7 @@ def _checked(path: Path, plain: Any) -> ModelConfig:
             raise ValueError(f"{path}: wanted hqdm to hold {wanted}, got {name}: {value!r}")
     fields = {n: v for n, v in plain.items() if not n.startswith("_") and n != "hqdm"}
     conditional = kind == "UNet2DConditionModel"
-    return ModelConfig(name=path.stem, kind=kind, fields=fields,
+    return ModelConfig(path=path, name=path.stem, kind=kind, fields=fields,
                        **{"guidance": conditional} | own)
 
 

@@ -1,11 +1,14 @@
 """The layers of a model that has no weights: shapes only, in a second."""
 
-from dataclasses import dataclass
+import json
+from dataclasses import dataclass, fields
 from typing import Any
 
-from firmware.lowering.formats import Formats
-from firmware.models.library import ModelConfig, make_model
+from firmware.models.library import FOLDER, ModelConfig, make_model
+from firmware.models.listing import from_plain, to_plain
 from spec import Network
+
+LAYERS = FOLDER / "layers"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,11 +27,12 @@ class Folded:
 
 @dataclass(frozen=True, kw_only=True)
 class Shapes:
-    """A network without numbers.
+    """A network without numbers, in the mixed format of `firmware.lowering`, for one timestep.
 
     Members
     -------
-    network: the list of layers, for one timestep.
+    config: what it was made of.
+    network: the list of layers.
     parameters: of the diffusers model.
     folded: what became a constant; with `network.macs` all products of a call.
     """
@@ -39,14 +43,45 @@ class Shapes:
     folded: tuple[Folded, ...]
 
 
-def shapes(config: ModelConfig, *, size: int | tuple[int, int] | None = None,
-           formats: Formats | None = None) -> Shapes:
-    """The layers of the model of `config`.
+def shapes(config: ModelConfig, size: int | tuple[int, int] | None = None) -> Shapes:
+    """The layers of the model of `config`, read from the package where they are listed there.
 
     Parameters
     ----------
     size: height and width of the latent; the configuration's by default.
-    formats: bits and rotation by module, as `firmware.lowering.lower` takes them.
+
+    Raises
+    ------
+    ValueError: as `lower_shapes`.
+    """
+    if size is None and config.path.parent == FOLDER:
+        return read_listing(config)
+    return lower_shapes(config, size)
+
+
+def listing(found: Shapes) -> str:
+    """The text of the file in LAYERS: one node or tensor a line."""
+    plain = to_plain(found)
+    del plain["config"]
+    network = plain.pop("network")
+    parts = [f'"{name}": {json.dumps(value)}' for name, value in (plain | network).items()
+             if name not in ("nodes", "tensors")]
+    for name in ("tensors", "nodes"):
+        lines = ",\n".join(json.dumps(line) for line in network[name])
+        parts.append(f'"{name}": [\n{lines}]')
+    return "{" + ",\n".join(parts) + "}\n"
+
+
+def read_listing(config: ModelConfig) -> Shapes:
+    """The layers of a named model, as the package lists them: neither torch nor diffusers."""
+    plain = json.loads((LAYERS / f"{config.name}.json").read_text())
+    own = {f.name: plain.pop(f.name) for f in fields(Shapes) if f.name in plain}
+    return Shapes(config=config, network=from_plain(Network, plain), parameters=own["parameters"],
+                  folded=from_plain(tuple[Folded, ...], own["folded"]))
+
+
+def lower_shapes(config: ModelConfig, size: int | tuple[int, int] | None = None) -> Shapes:
+    """The layers of the model of `config`, from its modules on torch's meta device.
 
     Raises
     ------
@@ -62,8 +97,7 @@ def shapes(config: ModelConfig, *, size: int | tuple[int, int] | None = None,
     if width is not None:
         width = width if isinstance(width, int) else max(width)
         contexts = torch.empty(1, config.tokens, width, device="meta")
-    network = lower(model, (0,), contexts=contexts, size=size, formats=formats,
-                    name=config.name).network
+    network = lower(model, (0,), contexts=contexts, size=size, name=config.name).network
     return Shapes(config=config, network=network, folded=_folded(model, network, config.tokens),
                   parameters=sum(p.numel() for p in model.parameters()))
 
