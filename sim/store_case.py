@@ -1,16 +1,18 @@
 """The store of one random layer: sums, descriptor, memory image and golden result."""
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 import torch
 
 from golden.carrier import Carrier
-from golden.random import random_parameters
+from golden.random import random_factors, random_parameters
 from golden.store import store_outputs
 from sim.streams import pack
 from spec import PRESETS, Config, Layer, Load, Multiply, Store
 from spec.fixed import ACCUMULATOR, CARRIER_BITS, RESIDUAL_SHIFT
 from spec.layer import Residual
+from spec.stages import StoreStages
 
 MULTIPLIERS, BIAS, SECOND, OUTPUT = 0x1000, 0x2000, 0x10000, 0x40000
 TIMESTEP = 1
@@ -41,6 +43,7 @@ class StoreCase:
             exponent = int(self.parameters.output_exponent[TIMESTEP]
                            + self.parameters.residual_shift[TIMESTEP])
             self.second = Carrier(values, exponent)
+        self.factors = random_factors(layer, generator)
         self._fill_memory()
 
     @property
@@ -62,10 +65,14 @@ class StoreCase:
         self.put(BIAS, self.pad(self.parameters.bias[TIMESTEP]))
         if self.second is not None:
             self.put(SECOND, self.pad(self.second.values).permute(1, 2, 0))
+        if self.factors is not None:
+            lanes = self.factors.expand(self.words * self.config.n, -1, -1)
+            self.put(SECOND, lanes.permute(1, 2, 0))
 
     def expected(self) -> dict[int, int]:
         """Word address -> word. Padding channels: zero M and bias, and a zero second operand."""
-        y = store_outputs(self.layer, self.parameters, self.sums, TIMESTEP, self.second)
+        y = store_outputs(self.layer, self.parameters, self.sums, TIMESTEP, self.second,
+                          self.factors)
         image = self.pad(y.values).permute(1, 2, 0).reshape(-1, self.config.n)
         return {OUTPUT + i * self.config.word_bytes: pack(word, CARRIER_BITS)
                 for i, word in enumerate(image.tolist())}
@@ -82,6 +89,7 @@ class StoreCase:
         return {"out_height": self.layer.out_height, "out_width": self.layer.out_width,
                 "out_words": self.words, "tile_rows": self.tile_rows,
                 "channel_shift": self.parameters.channel_shift,
+                "row_scale": int(self.layer.store.stages.row_scale),
                 "residual": ("none", "add", "subtract").index(self.layer.store.residual),
                 "multipliers": MULTIPLIERS, "second": SECOND, "output": OUTPUT}
 
@@ -93,9 +101,14 @@ class StoreCase:
 
 
 def random_store(name: str, channels: int, size: tuple[int, int], tile_rows: int,
-                 residual: Residual, seed: int) -> StoreCase:
-    """A layer of `channels` output channels and `size` rows and columns in `tile_rows` tiles."""
+                 operand: Residual | Literal["row scale"], seed: int) -> StoreCase:
+    """A layer of `channels` output channels and `size` rows and columns in `tile_rows` tiles.
+
+    operand: what the second operand is for.
+    """
+    store = Store(stages=StoreStages(row_scale=True)) if operand == "row scale" else (
+        Store(residual=operand))
     layer = Layer(name="store", load=Load(channels=(64,), height=size[0], width=size[1]),
                   multiply=Multiply(op="conv1x1", out_channels=channels),
-                  store=Store(residual=residual), timesteps=2)
+                  store=store, timesteps=2)
     return StoreCase(PRESETS[name], layer, tile_rows, seed)

@@ -75,7 +75,7 @@ def field_word(name: str) -> int:
 @pytest.mark.parametrize(("field", "value"), [
     ("magic", MAGIC ^ 1), ("order", 7), ("act_nibbles", 0), ("act_nibbles", 3), ("act_max", 0),
     ("weight_bits", 1), ("weight_bits", 5), ("weight_nibbles", 0), ("weight_nibbles", 3),
-    ("residual", 3), ("kernel", 0), ("kernel", 2), ("stride", 0), ("stride", 3),
+    ("residual", 3), ("row_scale", 1), ("kernel", 0), ("kernel", 2), ("stride", 0), ("stride", 3),
     ("channel_shift", 48), ("channel_shift", 63),
     *((name, 0) for name in ("height", "width", "out_height", "out_width", "words0", "out_words",
                              "tile_rows", "chunk_words", "chunks", "plane_words", "timesteps")),

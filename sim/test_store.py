@@ -15,7 +15,8 @@ from sim.streams import StreamPort, pack, start
 from spec import PRESETS
 
 LAYERS = ((24, (6, 7), 4, "none"), (17, (5, 6), 2, "add"), (40, (7, 5), 7, "subtract"),
-          (1, (1, 1), 1, "add"), (9, (8, 1), 3, "subtract"))
+          (21, (7, 3), 3, "row scale"), (1, (1, 1), 1, "add"), (9, (8, 1), 3, "subtract"),
+          (40, (9, 1), 4, "row scale"), (1, (1, 1), 1, "row scale"), (8, (3, 3), 3, "none"))
 STALLS = (0.0, 0.5)
 
 

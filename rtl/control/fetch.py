@@ -63,6 +63,7 @@ class Fetch(wiring.Component):
             ("weight_bits", (layer.weight_bits >= 2) & (layer.weight_bits <= 4)),
             ("weight_nibbles", (layer.weight_nibbles == 1) | (layer.weight_nibbles == 2)),
             ("residual", layer.residual <= 2),
+            ("row_scale", ~layer.row_scale | (layer.residual == 0)),
             ("kernel", (layer.kernel == 1) | (layer.kernel == 3)),
             ("stride", (layer.stride == 1) | (layer.stride == 2)),
             ("channel_shift", layer.channel_shift <= MAX_SHIFT),

@@ -5,7 +5,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from rtl.store.requantise import CARRIER, lanes_of
+from rtl.store.lanes import CARRIER, lanes_of
 from spec.config import Config
 from spec.fixed import MULTIPLIER_BITS
 

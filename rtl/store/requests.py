@@ -6,6 +6,7 @@ from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
 
 from rtl.interfaces import BEATS_BITS, DESCRIPTOR_LAYOUT, ReadPort
+from rtl.store.second import has_second
 from rtl.store.walk import TileWalk
 from spec.config import Config
 
@@ -16,8 +17,8 @@ PARAMETERS, SECOND = 0, 1
 class StoreReads(wiring.Component):
     """Fetches M, bias and second operand, and sorts the beats that come back.
 
-    For each spatial tile and output word: M, bias, then, if the layer has a residual, the word
-    of the second operand of every pixel. Each request is one word of two beats. Requests run
+    For each spatial tile and output word: M, bias, then, if the layer has a second operand, its
+    word of every pixel. Each request is one word of two beats. Requests run
     ahead as far as the reader lets them; one request and one beat per cycle.
 
     Members
@@ -63,7 +64,7 @@ class StoreReads(wiring.Component):
             kinds.w_en.eq(sent),
             kinds.w_data.eq(Mux(state == 2, SECOND, PARAMETERS)),
             walk.step.eq(sent & (state == 2)),
-            walk.skip.eq(sent & (state == 1) & (self.layer.residual == 0)),
+            walk.skip.eq(sent & (state == 1) & ~has_second(self.layer)),
             last.eq(walk.skip | (walk.step & walk.last_pixel)),
         ]
         with m.Switch(state):

@@ -1,15 +1,20 @@
-"""The second operand: words fetched ahead, read a lane group at a time."""
+"""The second operand (or row factors): words fetched ahead, read a lane group at a time."""
 
 from amaranth import *
 from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+from rtl.store.lanes import CARRIER, lanes_of
 from rtl.store.parameters import read_group
-from rtl.store.requantise import CARRIER, lanes_of
 from spec.config import Config
 
 WORDS = 8       # more than the words between the issue of a pixel and its second operand
+
+
+def has_second(layer):
+    """Whether the descriptor `layer` has a second operand: a residual's, or row factors."""
+    return (layer.residual != 0) | layer.row_scale
 
 
 class SecondOperand(wiring.Component):

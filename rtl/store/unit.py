@@ -11,7 +11,7 @@ from rtl.interfaces import DESCRIPTOR_LAYOUT, STEP_LAYOUT, AccumulatorRead, Read
 from rtl.store.parameters import GROUPS, READ_LATENCY, ParameterSets
 from rtl.store.requantise import Requantise
 from rtl.store.requests import StoreReads
-from rtl.store.second import SecondOperand
+from rtl.store.second import SecondOperand, has_second
 from rtl.store.walk import TileWalk
 from spec.config import Config
 
@@ -24,6 +24,8 @@ TAG = data.StructLayout({"valid": 1, "group": 2, "set": 1, "last": 1})
 
 class StoreUnit(wiring.Component):
     """Requantises the accumulator banks of a layer, adds bias and second operand, writes words.
+
+    With the descriptor's `row_scale` the second operand is the row factors instead.
 
     For each spatial tile and output word (= accumulator bank), for each pixel: the stages of
     `rtl.store.requantise.STAGES` on `store_lanes` channels per cycle, four cycles per word.
@@ -104,7 +106,7 @@ class StoreUnit(wiring.Component):
             first.eq(group == 0),
             bank.eq(walk.active & accumulator.ready & ~accumulator.release),
             supplied.eq(sets.available & (room != 0)
-                        & (second.available | (self.layer.residual == 0))),
+                        & (second.available | ~has_second(self.layer))),
             go.eq(~first | (bank & supplied)),
             tags[0].valid.eq(go),
             tags[0].group.eq(group),
@@ -112,7 +114,7 @@ class StoreUnit(wiring.Component):
             tags[0].last.eq(go & walk.last_pixel & (group == GROUPS - 1)),
             walk.step.eq(group == GROUPS - 1),
             sets.claim.eq(tags[0].last),
-            second.claim.eq(first & go & (self.layer.residual != 0)),
+            second.claim.eq(first & go & has_second(self.layer)),
             accumulator.enable.eq(first & go),
             accumulator.address.eq(walk.pixel),
             accumulator.release.eq(tags[1].last),
@@ -126,7 +128,7 @@ class StoreUnit(wiring.Component):
         """Operands to the stages, each at its time."""
         lanes = self._config.store_lanes
         sums = Signal(requantise.sums.shape())
-        bias, other = tags[requantise.bias_at], tags[requantise.second_at]
+        bias, other = tags[requantise.bias_at], Signal(TAG)
         with m.Switch(tags[1].group):
             for k in range(GROUPS):
                 with m.Case(k):
@@ -136,13 +138,17 @@ class StoreUnit(wiring.Component):
             sets.multiplier_at.eq(Cat(tags[0].group, tags[0].set)),
             sets.bias_at.eq(Cat(bias.group, bias.set)),
             sets.release.eq(bias.last),
-            second.read.eq(other.valid & (self.layer.residual != 0)),
+            other.eq(Mux(self.layer.row_scale, tags[requantise.row_at],
+                         tags[requantise.second_at])),
+            second.read.eq(other.valid & has_second(self.layer)),
             second.group.eq(other.group),
             requantise.sums.eq(sums),
             requantise.multipliers.eq(sets.multipliers),
+            requantise.factors.eq(second.o),
             requantise.bias.eq(sets.bias),
             requantise.second.eq(second.o),
             requantise.channel_shift.eq(self.layer.channel_shift),
+            requantise.row_scale.eq(self.layer.row_scale),
             requantise.step_multiplier.eq(self.step.step_multiplier),
             requantise.step_shift.eq(self.step.step_shift),
             requantise.residual_shift.eq(self.step.residual_shift),

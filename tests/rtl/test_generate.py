@@ -12,7 +12,7 @@ from rtl.generate import TOP, generate, generate_cached, ports, sidecar
 from spec.config import PRESETS
 
 CONFIG = PRESETS["n4"]
-VERILOG_SHA256 = "034d9fa51263a1d15e99c84b9718de856be387b76105230472e6b59e81eb2a2c"
+VERILOG_SHA256 = "cd8d3c6ac8f8ca0e7e790ba95bfb967cfaac438eeebb2adbe56fb9db4dcc9c35"
 
 
 def test_generation_is_deterministic_and_cached():

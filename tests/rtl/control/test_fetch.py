@@ -19,8 +19,8 @@ CONFIG = PRESETS["n8"]
 BASE, STEPS = 0x400, 0x1000
 GOOD = {f.name: 1 for f in FIELDS if f.name != "magic"} | {
     "config_hash": CONFIG.hash, "act_max": 7, "weight_bits": 4, "kernel": 3, "order": 5,
-    "timesteps": 3, "height": 17, "plane_words": 1234567, "source0": 0x2000, "source1": 0,
-    "weights": 0x3000, "multipliers": 0x4000, "steps": STEPS, "second": 0, "output": 0x5000,
+    "row_scale": 0, "timesteps": 3, "height": 17, "plane_words": 1234567, "source0": 0x2000,
+    "source1": 0, "weights": 0x3000, "multipliers": 0x4000, "steps": STEPS, "second": 0, "output": 0x5000,
 }
 
 
@@ -95,6 +95,7 @@ def test_every_field_and_the_entry_of_the_timestep(timestep):
     ({"magic": 1}, Fault.BAD_DESCRIPTOR, "magic"),
     ({"config_hash": CONFIG.hash ^ 1}, Fault.CONFIG_MISMATCH, "config_hash"),
     ({"order": 7, "height": 0}, Fault.BAD_DESCRIPTOR, "order"),
+    ({"row_scale": 1, "kernel": 2}, Fault.BAD_DESCRIPTOR, "row_scale"),
     ({"height": 0, "output": 4}, Fault.BAD_DESCRIPTOR, "height"),
     ({"output": 1 << 32}, Fault.BAD_DESCRIPTOR, "output"),
     ({"weights": CONFIG.word_bytes // 2}, Fault.BAD_DESCRIPTOR, "weights"),
@@ -102,6 +103,12 @@ def test_every_field_and_the_entry_of_the_timestep(timestep):
 def test_the_first_bad_word_is_reported(changes, fault, field):
     result = fetch(changes)
     assert (result["fault"], result["address"]) == (fault, BASE + word(field))
+
+
+def test_a_row_scale_without_residual():
+    """GOOD has a residual of 1, which excludes it."""
+    result = fetch({"row_scale": 1, "residual": 0})
+    assert result["fault"] == Fault.NONE and result["layer"]["row_scale"] == 1
 
 
 def test_a_timestep_beyond_the_table():

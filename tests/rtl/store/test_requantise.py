@@ -24,11 +24,21 @@ def integers(generator, low: int, high: int) -> torch.Tensor:
     return torch.where(ends > 0.95, high, values)
 
 
+def random_operands(seed: int) -> dict:
+    generator = torch.Generator().manual_seed(seed)
+    return {"sums": integers(generator, ACCUMULATOR.low, ACCUMULATOR.high),
+            "multipliers": integers(generator, 1, (1 << 16) - 1).clamp(min=1),
+            "factors": torch.randint(0, 1 << 16, (GROUPS, LANES), generator=generator),
+            "bias": integers(generator, CARRIER.low, CARRIER.high),
+            "second": integers(generator, CARRIER.low, CARRIER.high)}
+
+
 def golden(x: dict, settings: dict, mode: Residual) -> list[list[int]]:
     """golden works on (O, H, W) with one M per channel: make every value a channel."""
     y = requantise(x["sums"].reshape(-1, 1, 1), x["multipliers"].reshape(-1),
                    settings["channel_shift"], settings["step_multiplier"],
-                   settings["step_shift"])
+                   settings["step_shift"], x["factors"].reshape(-1, 1, 1).to(torch.int16)
+                   if settings.get("row_scale") else None)
     y = add_bias(y, x["bias"].reshape(-1))
     if mode != "none":
         second = x["second"].reshape(-1, 1, 1)
@@ -38,7 +48,8 @@ def golden(x: dict, settings: dict, mode: Residual) -> list[list[int]]:
 
 def rtl(x: dict, settings: dict, mode: Residual) -> list[list[int]]:
     dut = Requantise(LANES)
-    entry = {"sums": 0, "multipliers": 0, "bias": dut.bias_at, "second": dut.second_at}
+    entry = {"sums": 0, "multipliers": 0, "factors": dut.row_at, "bias": dut.bias_at,
+             "second": dut.second_at}
     outputs = []
 
     async def testbench(ctx):
@@ -67,28 +78,69 @@ def rtl(x: dict, settings: dict, mode: Residual) -> list[list[int]]:
 ])
 def test_requantise_equals_golden(channel_shift, step_multiplier, step_shift, residual_shift,
                                   mode):
-    generator = torch.Generator().manual_seed(channel_shift * 64 + step_shift)
-    x = {"sums": integers(generator, ACCUMULATOR.low, ACCUMULATOR.high),
-         "multipliers": integers(generator, 1, (1 << 16) - 1).clamp(min=1),
-         "bias": integers(generator, CARRIER.low, CARRIER.high),
-         "second": integers(generator, CARRIER.low, CARRIER.high)}
+    x = random_operands(channel_shift * 64 + step_shift)
     settings = {"channel_shift": channel_shift, "step_multiplier": step_multiplier,
                 "step_shift": step_shift, "residual_shift": residual_shift}
     assert rtl(x, settings, mode) == golden(x, settings, mode)
 
 
+def plain(sums: torch.Tensor, factors: torch.Tensor | None = None) -> dict:
+    """M = 1, no bias, no second operand; junk where there is no factor."""
+    zeros = torch.zeros_like(sums)
+    return {"sums": sums, "multipliers": torch.ones_like(sums), "bias": zeros, "second": zeros,
+            "factors": torch.full_like(sums, 0xFFFF) if factors is None else factors}
+
+
 def test_ties_round_to_even():
     """Sums k + 1/2 after the shift by one: every tie of both signs."""
     sums = torch.arange(-GROUPS * LANES, GROUPS * LANES, 2).reshape(GROUPS, LANES) + 1
-    x = {"sums": sums, "multipliers": torch.ones_like(sums), "bias": torch.zeros_like(sums),
-         "second": torch.zeros_like(sums)}
+    x = plain(sums)
     settings = {"channel_shift": 1, "step_multiplier": 1, "step_shift": 0, "residual_shift": 15}
     result = rtl(x, settings, "none")
     assert result == golden(x, settings, "none")
     assert all(value % 2 == 0 for group in result for value in group)
 
 
+@pytest.mark.parametrize("step_shift", [0, 8])
+@pytest.mark.parametrize("mantissa", [1024, 1025, 1536, 2047])
+def test_row_scale_at_every_shift(mantissa, step_shift):
+    """Neighbouring groups have different shifts; all 24 bits of mid, its ends and its ties."""
+    x = random_operands(mantissa)
+    mid = integers(torch.Generator().manual_seed(mantissa), -(1 << 23), (1 << 23) - 1)
+    shifts = torch.arange(GROUPS * LANES).reshape(GROUPS, LANES) % 32
+    ties = (2 * (torch.arange(GROUPS)[:, None] % 32) + 1) << (shifts - 11).clamp(0, 17)
+    mid[::3] = torch.where(mid[::3] < 0, -ties[::3], ties[::3])     # k + 1/2 with 1024
+    x |= {"sums": mid, "multipliers": torch.ones_like(mid), "factors": mantissa | shifts << 11}
+    settings = {"channel_shift": 0, "row_scale": 1, "step_multiplier": 1,
+                "step_shift": step_shift, "residual_shift": 15}
+    assert rtl(x, settings, "none") == golden(x, settings, "none")
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_row_scale_of_any_pattern(mode):
+    """Mantissas below 1024 too; the residual, which the controller refuses beside it, still works.
+    """
+    x = random_operands(7)
+    settings = {"channel_shift": 20, "row_scale": 1, "step_multiplier": 40000, "step_shift": 22,
+                "residual_shift": 16}
+    assert rtl(x, settings, mode) == golden(x, settings, mode)
+
+
+def test_row_scale_rounds_ties_to_even_and_saturates():
+    """mid * 1024 >> 11 is k / 2; with shift 0 it is beyond 24 bits of both signs."""
+    sums = torch.arange(-GROUPS * LANES, GROUPS * LANES, 2).reshape(GROUPS, LANES) + 1
+    settings = {"channel_shift": 0, "row_scale": 1, "step_multiplier": 1, "step_shift": 0,
+                "residual_shift": 15}
+    halves = rtl(plain(sums, torch.full_like(sums, 1024 | 11 << 11)), settings, "none")
+    assert halves == [[round(v / 2) for v in group] for group in sums.tolist()]
+    assert all(value % 2 == 0 for group in halves for value in group)
+    large = torch.where(sums < 0, -(1 << 23), (1 << 23) - 1)
+    ends = rtl(plain(large, torch.full_like(sums, 2047)), settings | {"step_shift": 10}, "none")
+    assert {value for group in ends for value in group} == {-8192, 8192}
+
+
 def test_stages_are_known_by_name():
-    assert [stage_start(name) for name, _ in STAGES] == [0, 3, 6, 7]
-    with pytest.raises(ValueError, match="wanted one of channel, timestep, bias, second, got 'x'"):
+    assert [stage_start(name) for name, _ in STAGES] == [0, 3, 6, 9, 10]
+    with pytest.raises(ValueError, match="wanted one of channel, row scale, timestep, bias, "
+                                         "second, got 'x'"):
         stage_start("x")

@@ -103,22 +103,24 @@ class Bench:
         sim.run()
 
 
-@pytest.mark.parametrize("seed, name, channels, size, tile_rows, residual", [
+@pytest.mark.parametrize("seed, name, channels, size, tile_rows, operand", [
     (1, "n4", 9, (5, 6), 2, "none"), (2, "n4", 9, (5, 6), 2, "add"),
     (3, "n4", 4, (1, 1), 1, "subtract"), (4, "n4", 1, (3, 1), 3, "add"),
     (5, "n8", 24, (4, 5), 3, "subtract"), (6, "n8", 17, (4, 5), 1, "none"),
     (7, "n8", 8, (9, 1), 4, "add"), (8, "n16", 16, (3, 3), 2, "add"),
     (9, "n8", 40, (1, 1), 1, "none"), (10, "n8", 40, (2, 1), 1, "add"),
+    (11, "n4", 9, (5, 6), 2, "row scale"), (12, "n8", 17, (20, 1), 7, "row scale"),
+    (13, "n16", 16, (9, 1), 4, "row scale"), (14, "n4", 1, (1, 1), 1, "row scale"),
 ])
 @pytest.mark.parametrize("stall", [0.0, 0.4, 0.8])
-def test_layer_equals_golden(seed, name, channels, size, tile_rows, residual, stall):
-    Bench([random_store(name, channels, size, tile_rows, residual, seed)], stall).run()
+def test_layer_equals_golden(seed, name, channels, size, tile_rows, operand, stall):
+    Bench([random_store(name, channels, size, tile_rows, operand, seed)], stall).run()
 
 
-@pytest.mark.parametrize("residual", ["none", "add"])
-def test_four_cycles_per_word(residual):
+@pytest.mark.parametrize("operand", ["none", "add", "row scale"])
+def test_four_cycles_per_word(operand):
     """No stalls: four cycles a word, one more a bank, and the way in and out."""
-    bench = Bench([random_store("n8", 40, (8, 4), 4, residual, 20)], 0.0)
+    bench = Bench([random_store("n8", 40, (8, 4), 4, operand, 20)], 0.0)
     bench.run()
     banks, words = 10, 160
     assert bench.cycles <= 4 * words + banks + bench.dut.latency + 20
@@ -138,4 +140,6 @@ def test_layers_follow_each_other():
     """Nothing is left behind: the same unit runs different layers."""
     Bench([random_store("n8", 20, (3, 4), 2, "add", 30),
            random_store("n8", 9, (5, 2), 3, "none", 31),
-           random_store("n8", 12, (2, 3), 2, "subtract", 32)], 0.3).run()
+           random_store("n8", 11, (6, 1), 3, "row scale", 33),
+           random_store("n8", 12, (2, 3), 2, "subtract", 32),
+           random_store("n8", 9, (2, 2), 1, "none", 34)], 0.3).run()
