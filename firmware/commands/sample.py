@@ -9,6 +9,8 @@ import typer
 from firmware.commands.bars import StageBars
 from firmware.commands.evaluate import find_decoder
 from firmware.commands.output import Json, print_values
+from firmware.network.modes import check_mode
+from spec import PRESETS, config_by_name
 
 SHIPPED = Path(__file__).parent.parent.parent / "models" / "cifar10"
 BACKENDS = ("float", "golden", "rtl")
@@ -21,14 +23,11 @@ def checkpoint_of(folder: Path, backend: str, network: str) -> Path:
 
     Raises
     ------
-    ValueError: an unknown backend, or one that is not there yet.
+    ValueError: an unknown backend.
     FileNotFoundError: no such folder or file; the text says how to make one.
     """
     if backend not in BACKENDS:
-        raise ValueError(f"--backend: wanted float or golden, got {backend!r}")
-    if backend == "rtl":
-        raise ValueError("--backend rtl: the core does not run whole networks yet; wanted float "
-                         "or golden")
+        raise ValueError(f"--backend: wanted one of {', '.join(BACKENDS)}, got {backend!r}")
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: no such folder of models; {HOW_TO_TRAIN}")
     path = folder / ("unet.safetensors" if backend == "float"
@@ -61,7 +60,8 @@ def parse_classes(text: str | None, count: int, known: tuple[str, ...]) -> list[
 def sample(
     output: Annotated[Path, typer.Option("-o", "--output", help="Picture to write (PNG).")],
     backend: Annotated[str, typer.Option(
-        help="float, or golden: integers, as the core computes them.")] = "golden",
+        help="float; golden: integers, as the core computes them; rtl: the core itself, "
+        "simulated, compared with golden.")] = "golden",
     n: Annotated[int, typer.Option("-n", help="Images.")] = 16,
     classes: Annotated[str | None, typer.Option(
         help="Names or numbers, by commas, in turn; by default all ten.",
@@ -72,25 +72,45 @@ def sample(
     model: Annotated[Path, typer.Option(
         help="Folder with decoder.safetensors, unet.safetensors and NETWORK.integers."
         "safetensors.", show_default="models/cifar10")] = SHIPPED,
-    network: Annotated[str, typer.Option(help="Of the golden backend: w4a4, w4a3, ...")] = "w4a4",
+    network: Annotated[str, typer.Option(
+        help="Of the golden and rtl backends: w4a4, w4a3, ...")] = "w4a4",
+    config: Annotated[str, typer.Option(
+        help=f"Core of the rtl backend: {', '.join(PRESETS)}.")] = "n16",
+    memory_latency: Annotated[int, typer.Option(help="Cycles; rtl only.")] = 40,
+    compare: Annotated[str, typer.Option(
+        help="rtl only: none, outputs of every call, or all layers, bit for bit.")] = "layers",
     columns: Annotated[int | None, typer.Option(
         help="Of the picture; by default 10, or 8 for all classes of 16 images.",
         show_default=False)] = None,
     device: Annotated[str, typer.Option(help="Of the float backend: auto, cuda, cpu.")] = "cpu",
     as_json: Json = False,
 ) -> None:
-    """Sample a grid of images; image i of a seed starts from the same noise on every backend."""
-    _check(n, seed, columns)
+    """Sample a grid of images; image i of a seed starts from the same noise on every backend.
+
+    The rtl backend keeps its state in OUTPUT.state: after Ctrl-C the same command goes on.
+    """
+    _check(n, seed, columns, memory_latency)
+    core, mode = config_by_name(config), check_mode(compare)
     path = checkpoint_of(model, backend, network)
     from golden.data.cifar10 import CLASSES
     labels = parse_classes(classes, n, CLASSES)
-    result = draw(path, find_decoder(path), output, labels, backend=backend, steps=steps,
-                  guidance=guidance, seed=seed, columns=columns or min(n, 8), device=device)
+    shared: dict[str, Any] = {"steps": steps, "guidance": guidance, "seed": seed,
+                              "columns": columns or min(n, 8)}
+    if backend == "rtl":
+        from firmware.commands.device_sample import draw_on_device
+        result = draw_on_device(path, find_decoder(path), output, labels, config=core,
+                                memory_latency=memory_latency, compare=mode, **shared)
+    else:
+        result = draw(path, find_decoder(path), output, labels, backend=backend, device=device,
+                      **shared)
     print_values({"model": model.name} | result, as_json)
+    if result["first_mismatch"]:
+        raise RuntimeError(f"golden and the core differ: {result['first_mismatch']}")
 
 
-def _check(n: int, seed: int, columns: int | None) -> None:
-    for name, value, low in (("-n", n, 1), ("--seed", seed, 0), ("--columns", columns, 1)):
+def _check(n: int, seed: int, columns: int | None, memory_latency: int) -> None:
+    for name, value, low in (("-n", n, 1), ("--seed", seed, 0), ("--columns", columns, 1),
+                             ("--memory-latency", memory_latency, 1)):
         if value is not None and value < low:
             raise ValueError(f"{name}: wanted at least {low}, got {value}")
 
@@ -100,6 +120,7 @@ def draw(path: Path, decoder: Path, output: Path, labels: list[int], *, backend:
     """Sample `labels` with the checkpoint `path`, write the grid, say what was done."""
     import torch
 
+    from firmware.network.state import writing
     from golden.evaluation.subjects import load_subject
     from golden.models.autoencoder import decode
     from golden.models.files import load_autoencoder
@@ -114,10 +135,12 @@ def draw(path: Path, decoder: Path, output: Path, labels: list[int], *, backend:
             initial_noise(len(labels), subject.shape, seed), torch.tensor(labels), steps,
             guidance, lambda index, timestep, x: bars("steps", index, steps))
         bars("steps", steps, steps)
-    save_grid(output, decode(autoencoder, latents), columns, scale=2)
+    with writing(output):
+        save_grid(output, decode(autoencoder, latents), columns, scale=2)
     return {"config": None, "backend": backend, "network": subject.name, "steps": steps,
             "guidance": guidance, "seed": seed, "images": len(labels), "classes": labels,
-            "seconds": time.monotonic() - begun, "output": str(output)}
+            "seconds": time.monotonic() - begun, "output": str(output), "cycles_per_step": [],
+            "layers_compared": 0, "mismatches": 0, "first_mismatch": None}
 
 
 def register(app: typer.Typer) -> None:

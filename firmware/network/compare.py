@@ -4,17 +4,15 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import torch
 from torch import Tensor
 
+from firmware.network.modes import Mode, check_mode
 from firmware.network.reproduce import capture
 from firmware.network.runner import DeviceNetwork, NodeRun
 from golden.carrier import Carrier
 
-Mode = Literal["none", "outputs", "layers"]
-MODES: tuple[Mode, ...] = ("none", "outputs", "layers")
 Watch = Callable[[NodeRun], None]
 
 
@@ -92,9 +90,7 @@ class Comparison:
     """
 
     def __init__(self, device: DeviceNetwork, mode: Mode, reproducer: Path | None = None) -> None:
-        if mode not in MODES:
-            raise ValueError(f"compare: wanted one of {', '.join(MODES)}, got {mode!r}")
-        self.device, self.mode, self.reproducer = device, mode, reproducer
+        self.device, self.mode, self.reproducer = device, check_mode(mode), reproducer
         self.first: Mismatch | None = None
 
     def call(self, latents: Carrier, timestep: int, class_index: int,

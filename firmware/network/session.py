@@ -1,0 +1,120 @@
+"""Sampling with the network on the device: guided DDIM on the host, every call on the core."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from firmware.compare import STALLS
+from firmware.network.compare import Call, Comparison
+from firmware.network.compile import NetworkProgram
+from firmware.network.progress import SampleProgress
+from firmware.network.state import SamplingState, StepRecord
+from golden.carrier import Carrier
+from golden.evaluation.subjects import Subject
+from golden.models.sampler import initial_noise
+from spec.registers import COUNTERS
+
+
+class DeviceSampler:
+    """Samples images one by one; a step that `state` holds is taken from it.
+
+    The arithmetic between the calls is that of `golden.models.sampler`, by the same functions.
+
+    Parameters
+    ----------
+    subject: the integer network, whose `predict` the device replaces.
+    comparison: of the device with golden.
+    """
+
+    def __init__(self, subject: Subject, comparison: Comparison, state: SamplingState,
+                 progress: SampleProgress) -> None:
+        if subject.schedule is None:
+            raise ValueError(f"{subject.name}: wanted the timesteps of the network's tables, got "
+                             f"none")
+        self.subject = replace(subject, predict=self._predict)
+        self.entries = {t: entry for entry, t in enumerate(subject.schedule)}
+        self.comparison, self.state, self.progress = comparison, state, progress
+        self.image = self.step = 0
+
+    def sample(self, labels: Sequence[int], steps: int, guidance: float, seed: int) -> Tensor:
+        """Latents float32 (N, L, H, W) of the classes `labels`."""
+        start = initial_noise(len(labels), self.subject.shape, seed)
+        latents = []
+        for self.image, label in enumerate(labels):
+            row = slice(self.image, self.image + 1)
+            latents.append(self.subject.sample(
+                start[row], torch.tensor([label]), steps, guidance, self._watch))
+        return torch.cat(latents)
+
+    def _watch(self, index: int, timestep: int, latents: Tensor) -> None:
+        self.step = index
+        self.progress.begin(self.image, index)
+
+    def _predict(self, latents: Tensor, timestep: Tensor, labels: Tensor) -> Tensor:
+        """Noise (B, L, H, W), row by row on the device, or from the state."""
+        known = self.state.find(self.image, self.step, latents[0])
+        if known is not None:
+            self.progress.skip()
+            return known
+        entry = self.entries[int(timestep)]
+        calls = [self._call(row, entry, int(label))
+                 for row, label in zip(latents, labels, strict=True)]
+        noise = torch.stack([call.noise.to_float().float() for call in calls])
+        self.state.add(self._record(calls), latents[0], noise)
+        return noise
+
+    def _call(self, latents: Tensor, entry: int, label: int) -> Call:
+        network = self.comparison.device.program.network
+        encoded = network.encode(latents, entry)
+        return self.comparison.call(
+            Carrier(encoded.values, encoded.exponent), entry, label,
+            lambda run: self.progress.node(
+                run.program.cycles, sum(layer.cycles for layer in run.layers)))
+
+    def _record(self, calls: Sequence[Call]) -> StepRecord:
+        nodes = [node for call in calls for node in call.nodes]
+        first = self.comparison.first
+        return StepRecord(
+            image=self.image, step=self.step, calls=len(calls),
+            counters={name: sum(call.total(name) for call in calls) for name, _ in COUNTERS},
+            layers_compared=sum(call.layers_compared for call in calls),
+            mismatches=sum(call.mismatches for call in calls), first=str(first or ""),
+            device_seconds=sum(node.device_seconds for node in nodes),
+            host_seconds=sum(node.host_seconds for node in nodes),
+            golden_seconds=sum(call.golden_seconds for call in calls))
+
+
+def summary(program: NetworkProgram, records: Sequence[StepRecord], steps: int) -> dict[str, Any]:
+    """What a run took.
+
+    Returns
+    -------
+    cycles_per_step: of each step over all its calls, the mean over the images, rounded.
+    layers_compared, mismatches: tensors compared with golden, values that differ.
+    cycles: in total; macs: of all calls; array_use: macs / n**2 / cycles; stalls: cycles without
+    the array busy by cause; memory: bytes; seconds in the simulation, the host stages, golden.
+    """
+    total = {name: sum(r.counters[name] for r in records) for name, _ in COUNTERS}
+    by_step: list[list[int]] = [[] for _ in range(steps)]
+    for record in records:
+        by_step[record.step].append(record.counters["cycles"])
+    macs = program.macs * sum(r.calls for r in records)
+    cycles, device = total["cycles"], sum(r.device_seconds for r in records)
+    return {
+        "cycles_per_step": [round(sum(c) / len(c)) if c else 0 for c in by_step],
+        "layers_compared": sum(r.layers_compared for r in records),
+        "mismatches": sum(r.mismatches for r in records),
+        "cycles": cycles, "macs": macs,
+        "array_use": macs / program.config.n ** 2 / cycles if cycles else None,
+        "busy": total["busy"],
+        "stalls": {name: total[counter] for name, counter in STALLS.items()},
+        "cycles_per_second": cycles / device if device else None,
+        "device_seconds": device,
+        "host_seconds": sum(r.host_seconds for r in records),
+        "golden_seconds": sum(r.golden_seconds for r in records),
+        "memory_bytes": {"constants": program.memory.constant_bytes,
+                         "activations": program.memory.activation_bytes,
+                         "total": program.memory.total_bytes}}
