@@ -20,7 +20,8 @@ BASE, STEPS = 0x400, 0x1000
 GOOD = {f.name: 1 for f in FIELDS if f.name != "magic"} | {
     "config_hash": CONFIG.hash, "act_max": 7, "weight_bits": 4, "kernel": 3, "order": 5,
     "row_scale": 0, "timesteps": 3, "height": 17, "plane_words": 1234567, "source0": 0x2000,
-    "source1": 0, "weights": 0x3000, "multipliers": 0x4000, "steps": STEPS, "second": 0, "output": 0x5000,
+    "source1": 0, "weights": 0x3000, "multipliers": 0x4000, "steps": STEPS, "second": 0,
+    "output": 0x5000,
 }
 
 
