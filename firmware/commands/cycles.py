@@ -1,0 +1,86 @@
+"""`hqdm cycles`: how many cycles a model would take, without weights or simulation."""
+
+import json
+from fractions import Fraction
+from pathlib import Path
+from typing import Annotated, cast
+
+import typer
+
+from firmware.commands.output import Json
+from spec import PRESETS
+from spec.layer import Axis
+
+ENDINGS = (".html", ".png", ".svg")
+
+
+def parse_bandwidth(text: str | None) -> Fraction | None:
+    """Bytes per cycle as written, "12.8" or "64/5"; None is no limit."""
+    try:
+        return None if text is None else Fraction(text)
+    except (ValueError, ZeroDivisionError) as error:
+        raise ValueError(f"--bandwidth: wanted bytes per cycle, got {text!r}") from error
+
+
+def cycles(
+    model: Annotated[str, typer.Option(
+        help="Name (see docs/models.md) or a diffusers UNet configuration file.")] = "cifar10",
+    config: Annotated[str, typer.Option(
+        help=f"One of {', '.join(PRESETS)}, or a JSON file of a configuration.")] = "n16",
+    batch: Annotated[int, typer.Option(
+        help="Images of the call that is a step; they share the weights. 2: both halves of a "
+             "guided image.")] = 1,
+    memory_latency: Annotated[int, typer.Option(help="Cycles.")] = 40,
+    bandwidth: Annotated[str | None, typer.Option(
+        help="Bytes per cycle that all ports share; by default each port has its whole width.",
+        show_default=False)] = None,
+    clock: Annotated[float, typer.Option(help="MHz.")] = 100.0,
+    steps: Annotated[int, typer.Option(
+        help="Denoising steps of an image; models with guidance take two calls each.")] = 20,
+    size: Annotated[tuple[int, int] | None, typer.Option(
+        help="Height and width of the latent; by default the model's.", show_default=False)] = None,
+    weights: Annotated[int, typer.Option(help="Bits, 2, 3, 4 or 8.")] = 4,
+    activations: Annotated[int, typer.Option(help="Bits, 2, 3, 4 or 8.")] = 4,
+    rotate: Annotated[str, typer.Option(
+        help="Axis for convolutions: width, channel or none (linear layers too).")] = "width",
+    order: Annotated[int, typer.Option(help="log2 of the rotation block, 0..6.")] = 5,
+    layers: Annotated[bool, typer.Option(
+        "--layers", help="A row for every layer, not only the worst.")] = False,
+    output: Annotated[Path | None, typer.Option(
+        "-o", "--output", help="Report to write: .html, or plots as .png or .svg.",
+        show_default=False)] = None,
+    trace: Annotated[Path | None, typer.Option(
+        help="Timeline to write, for ui.perfetto.dev.", show_default=False)] = None,
+    as_json: Json = False,
+) -> None:
+    """Cycles of one denoising step: one call of the network for --batch images."""
+    from firmware.configs import read_config
+    from firmware.cycles.estimate import MemoryTiming
+    from firmware.cycles.question import ask, summary
+    from firmware.models.library import read_model
+    if output is not None and output.suffix not in ENDINGS:
+        raise ValueError(f"-o: wanted a file ending in {', '.join(ENDINGS)}, got {output}")
+    memory = MemoryTiming(latency=memory_latency, bandwidth=parse_bandwidth(bandwidth))
+    answer = ask(
+        read_model(model), read_config(config), memory=memory, batch=batch, size=size,
+        weight_bits=weights, activation_bits=activations, rotate=cast(Axis, rotate), order=order,
+        clock=clock, steps=steps)
+    if output is not None:
+        from firmware.cycles.report import write_report
+        write_report(answer, output)
+    if trace is not None:
+        from firmware.cycles.trace import write_trace
+        write_trace(answer, trace)
+    if as_json:
+        print(json.dumps(summary(answer)))
+        return
+    from firmware.cycles.tables import print_answer
+    print_answer(answer, layers)
+    for path in (output, trace):
+        if path is not None:
+            print(f"wrote {path}")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `app`."""
+    app.command()(cycles)

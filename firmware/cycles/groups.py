@@ -1,0 +1,65 @@
+"""Layers of a step added up by kind, in one place for the table and the plots."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from firmware.cycles.estimate import CAUSES, PORTS
+from firmware.cycles.network import BOUNDS, Run
+
+
+@dataclass(frozen=True, kw_only=True)
+class Group:
+    """All layers of one kind.
+
+    Members
+    -------
+    kind: of its layers.
+    runs: the layers.
+    """
+
+    kind: str
+    runs: tuple[Run, ...]
+
+    @property
+    def macs(self) -> int:
+        return sum(r.macs for r in self.runs)
+
+    @property
+    def cycles(self) -> int:
+        return sum(r.cycles for r in self.runs)
+
+    @property
+    def busy(self) -> int:
+        return sum(r.runs * r.estimate.busy for r in self.runs)
+
+    @property
+    def ideal_cycles(self) -> float:
+        return sum(r.ideal_cycles for r in self.runs)
+
+    @property
+    def stalls(self) -> dict[str, int]:
+        return {cause: sum(r.stalls[cause] for r in self.runs) for cause in CAUSES}
+
+    @property
+    def dram_bytes(self) -> dict[str, int]:
+        return {port: sum(r.dram_bytes[port] for r in self.runs) for port in PORTS}
+
+    @property
+    def bound(self) -> str:
+        """The resource that limits most of the cycles."""
+        shares = {name: sum(r.cycles for r in self.runs if r.bound == name) for name in BOUNDS}
+        return max(BOUNDS, key=lambda name: shares[name])
+
+
+def groups(runs: Iterable[Run]) -> tuple[Group, ...]:
+    """The kinds of `runs`, most cycles first."""
+    kinds: dict[str, list[Run]] = {}
+    for run in runs:
+        kinds.setdefault(run.kind, []).append(run)
+    found = [Group(kind=kind, runs=tuple(members)) for kind, members in kinds.items()]
+    return tuple(sorted(found, key=lambda g: -g.cycles))
+
+
+def worst(runs: Iterable[Run], count: int) -> tuple[Run, ...]:
+    """The layers that lose the most cycles, array idle."""
+    return tuple(sorted(runs, key=lambda r: -sum(r.stalls.values()))[:count])
