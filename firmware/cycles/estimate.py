@@ -86,7 +86,7 @@ class Estimate:
 
     @property
     def dram_bytes(self) -> dict[str, int]:
-        """Bytes moved over the bus, by port; without descriptor and step table."""
+        """Bytes moved over the bus, by port; store_read has the descriptor too."""
         return {port: count * self.config.bus_bytes for port, count in self.beats.items()}
 
     @property

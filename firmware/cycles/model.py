@@ -1,12 +1,71 @@
 """The cycle model: `estimate(layer, config)`."""
 
-from firmware.cycles.estimate import Estimate, MemoryTiming
-from firmware.tiling import TilePlan, plan, tile_source_rows, word_count
+from dataclasses import replace
+from functools import lru_cache
+
+from firmware.cycles.constants import FIFO_BEATS, NEVER, setup_beats, setup_cycles, weight_fifo_beats
+from firmware.cycles.estimate import Estimate, MemoryTiming, Span
+from firmware.cycles.load import LoadClock
+from firmware.cycles.multiply import MultiplyClock
+from firmware.cycles.nest import Nest
+from firmware.cycles.port import ReadPort
+from firmware.cycles.store import StoreClock
+from firmware.tiling import TilePlan, plan
 from spec.config import Config
-from spec.fixed import nibbles
 from spec.layer import Layer
 
-__all__ = ["Estimate", "MemoryTiming", "estimate"]
+__all__ = ["Estimate", "MemoryTiming", "Span", "estimate"]
+
+
+class Run:
+    def __init__(self, nest, memory, timeline):
+        self.nest, self.memory = nest, memory
+        latency = memory.latency
+        interval = 1
+        if memory.bandwidth is not None:
+            interval = max(1, nest.config.bus_bytes / memory.bandwidth)
+        self.load = LoadClock(nest, ReadPort(latency, interval, FIFO_BEATS))
+        self.multiply = MultiplyClock(nest, ReadPort(latency, interval, weight_fifo_beats(nest.config)))
+        self.store = StoreClock(nest, None, latency)
+        self.free = [NEVER, NEVER]
+        self.load_memory = 0
+
+    def wait_memory(self, begin, end):
+        return 0
+
+    def run(self):
+        nest = self.nest
+        resident = len(nest.chunk_words) == 1
+        order = []
+        for s in range(len(nest.pixels)):
+            for o in range(nest.out_words):
+                for c in range(len(nest.chunk_words)):
+                    order.append((s, o, c))
+        loads = [(s, c) for s, o, c in order if not resident or o == 0]
+        chunks = []
+        row = 0
+        for s, c in loads:
+            chunks.append(nest.chunk(s, c, seek=nest.first_rows[s] - row))
+            row = nest.first_rows[s]
+        i = -1
+        ready = 0
+        self.load.begin(chunks[0])
+        for s, o, c in order:
+            if not resident or o == 0:
+                i += 1
+                self.load.finish(self.free[0])
+                if i + 1 < len(chunks):
+                    done = self.load.begin(chunks[i + 1])
+                else:
+                    done = self.load.flush()
+                ready = done.ready
+            free = self.store.released[0] if c == 0 else NEVER
+            first, last = self.multiply.group(ready, free, nest.chunk_words[c] * nest.word_tiles, nest.pixels[s])
+            if not resident or o == nest.out_words - 1:
+                self.free = [self.free[1], last]
+            if c == len(nest.chunk_words) - 1:
+                self.store.bank(last, nest.pixels[s])
+        return self.store.last + 18 + self.memory.latency
 
 
 def estimate(
@@ -20,20 +79,23 @@ def estimate(
     ValueError: the layer does not fit the configuration.
     """
     tiles = tiles or plan(layer, config)
-    words, out_words = word_count(layer, config), config.words(layer.multiply.out_channels)
-    rows = tile_source_rows(layer, tiles.tile_rows)
-    passes = words * layer.multiply.kernel ** 2 * nibbles(layer.multiply.bits) * out_words
-    pixels = layer.out_height * layer.out_width
-    busy = pixels * passes * nibbles(layer.load.bits)
-    reloads = out_words if tiles.chunks > 1 else 1
-    second = layer.store.residual != "none"
+    nest = Nest(layer, config, tiles)
+    passes = sum(nest.chunk_words) * nest.word_tiles * nest.out_words
+    pixels = sum(nest.pixels)
+    busy = pixels * passes * nest.act_nibbles
+    reloads = nest.out_words if tiles.chunks > 1 else 1
     beats = {
-        "load": 2 * words * int(rows.sum()) * layer.load.width * nibbles(layer.load.bits) * reloads,
-        "weight": passes * len(rows) * config.weight_tile_beats(min(layer.multiply.bits, 4)),
-        "store_read": out_words * (4 * len(rows) + 2 * second * pixels),
-        "store_write": 2 * out_words * pixels,
+        "load": 2 * sum(nest.chunk_words) * sum(nest.rows) * layer.load.width * nest.act_nibbles * reloads,
+        "weight": passes * len(nest.rows) * nest.weight_beats,
+        "store_read": setup_beats(config) + nest.out_words * (4 * len(nest.rows) + 2 * nest.second * pixels),
+        "store_write": 2 * nest.out_words * pixels,
     }
-    cycles = max(tiles.cycles, busy)
-    stalls = {"load": cycles - busy, "weight": 0, "store": 0, "memory": 0, "setup": 0}
+    run = Run(nest, memory, timeline)
+    end = run.run()
+    setup = setup_cycles(config, memory.latency)
+    cycles = setup + end + 1
+    waits = run.multiply.waits
+    stalls = {"load": waits.operands, "weight": waits.weights - waits.weight_memory, "store": waits.store, "memory": waits.weight_memory, "setup": setup}
+    stalls["store"] += cycles - busy - sum(stalls.values())
     return Estimate(layer=layer, config=config, tiles=tiles, memory=memory, cycles=cycles,
                     busy=busy, stalls=stalls, beats=beats)

@@ -1,0 +1,88 @@
+"""Counts of cycles that the RTL has and the model needs; no Amaranth here, so that it loads fast.
+
+tests/firmware/cycles/test_constants.py says when one no longer is what `rtl/` has.
+Times are relative to START, the first cycle in which the units run.
+"""
+
+from spec.config import Config
+from spec.descriptor import FIELDS, STEP_FIELDS, Field
+from spec.fixed import MAX_ORDER
+
+# rtl/bus: reader, writer
+BURST_BEATS = 16        # longest burst, and the multiple at which bursts end
+FIFO_BEATS = 64         # beats a reader holds; the weight reader 2n if that is more
+REQUEST = 1             # from a request to the cycle in which its burst is issued
+ISSUE = 1               # from there to `arvalid`; the memory counts its latency from here
+BEAT = 2                # from `rvalid` to the beat at the unit
+WRITE_BEAT = 5          # from a word to its last `wvalid`, address and data both on their way
+# rtl/control/fetch.py
+CHECKS = 30             # fields of the descriptor, one per cycle
+FETCH_STATES = 10       # states and hand-overs of the two reads
+# rtl/load
+SEQUENCE = 4            # from START, or from `next`, to a valid chunk
+REQUESTS = 7            # from START, or from the last request of a chunk, to the next one
+QUANTISER = 3
+TIME_STAGES = MAX_ORDER + 1
+BANK_DONE = 3           # from the last operand of a chunk to the cycle it may be multiplied
+BANK_FREE = 4           # from the last column of a chunk, or the last operand written, to the
+                        # first operand of the chunk that takes its place
+# rtl/multiply
+MIN_PASS = 4            # cycles between the starts of two passes
+SEQUENCER = 4           # from a column issued to the array
+SWAP = 3                # from the first column of a pass to `swap`, after which a tile is pushed
+LOADED = 2              # from the first row pushed to the first column that may be issued
+ARRAY_TO_BANK = 2       # from the last column out of the array to a complete bank, with `bank_ready`
+# rtl/store
+GROUPS = 4              # cycles per output word
+READ_LATENCY = 2        # from a group issued to the stages
+STAGES = {"channel": 3, "timestep": 3, "bias": 1, "second": 1}
+OUTPUT = 2              # from the stages to the writer
+SETS = 2                # parameter sets
+QUEUE_WORDS = 8         # words of the second operand held
+NEVER = -(1 << 60)      # a time before everything
+
+
+def _words(fields: tuple[Field, ...]) -> int:
+    return max(f.word + -(-(f.lsb + f.bits) // 32) for f in fields)
+
+
+DESCRIPTOR_BITS = 32 * _words(FIELDS)
+STEP_BITS = 32 * _words(STEP_FIELDS)
+
+
+def setup_beats(config: Config) -> int:
+    """Beats of descriptor and step table entry."""
+    return sum(-(-bits // config.bus_bits) for bits in (DESCRIPTOR_BITS, STEP_BITS))
+
+
+def setup_cycles(config: Config, latency: int) -> int:
+    """Cycles before START: two reads and the checks."""
+    return 2 * latency + FETCH_STATES + CHECKS + setup_beats(config)
+
+
+def _enabled(time: int, lane_stages: int, axis: int, order: int) -> int:
+    if axis:
+        return int(time > 0 and order >= time)
+    return int(order > lane_stages + time)
+
+
+def load_latency(config: Config, axis: int, order: int) -> int:
+    """Advances from a beat of carriers to its operands, `rtl.load.unit.latency`."""
+    lane_stages = config.lanes.bit_length() - 1
+    rotation = lane_stages + sum(
+        1 + (_enabled(k, lane_stages, axis, order) << k) for k in range(TIME_STAGES))
+    return 2 * rotation + QUANTISER
+
+
+def weight_fifo_beats(config: Config) -> int:
+    return max(FIFO_BEATS, 2 * config.n)
+
+
+def bank_ready(config: Config) -> int:
+    """From the last column of an output word issued to the first group of its store."""
+    return SEQUENCER + 2 * config.n + ARRAY_TO_BANK
+
+
+def store_latency() -> int:
+    """From a group issued to the output queue."""
+    return READ_LATENCY + sum(STAGES.values())

@@ -1,0 +1,72 @@
+"""A read port: the AXI reader, its FIFO and the memory behind it, beat by beat."""
+
+from firmware.cycles.constants import BEAT, BURST_BEATS, ISSUE, NEVER
+
+
+def bursts(address: int, beats: int) -> list[int]:
+    """Lengths of the bursts of a linear read of `beats` at `address`, both in beats."""
+    lengths = []
+    while beats:
+        lengths.append(min(beats, BURST_BEATS - address % BURST_BEATS))
+        address, beats = address + lengths[-1], beats - lengths[-1]
+    return lengths
+
+
+class ReadPort:
+    """When beats arrive and leave: bursts in order, as many beats claimed as the FIFO holds.
+
+    issue[b] = max(issue[b-1] + 1, earliest, taken[last beat of b - depth] + 1)
+    arrived[b] = max(issue[b] + 1 + latency, arrived[b-1] + interval)
+
+    Parameters
+    ----------
+    latency: of the memory. interval: cycles between two beats. depth: beats of the FIFO.
+
+    Members
+    -------
+    arrived: when each beat is at the unit. taken: when the unit took it; both end with the latest
+        beat and begin anywhere. issued: when the latest burst was issued.
+    jitter: by how much equal numbers of beats may differ in time, by rounding.
+    """
+
+    def __init__(self, latency: int, interval: float, depth: int) -> None:
+        self._latency, self._interval, self._depth = latency, interval, depth
+        self.jitter = int(interval != 1)
+        self.arrived: list[int] = [NEVER] * (depth + 1)
+        self.taken: list[int] = [NEVER] * (depth + 1)
+        self.issued = NEVER
+        self._last = float(NEVER)
+
+    def burst(self, beats: int, earliest: int) -> None:
+        """Issue a burst, in the cycle `earliest` or later."""
+        claimed = self.taken[len(self.arrived) + beats - self._depth - 1]
+        self.issued = issued = max(self.issued + 1, earliest, claimed + 1)
+        first = max(issued + ISSUE + self._latency, self._last + self._interval)
+        if self._interval == 1:
+            self.arrived.extend(range(int(first) + BEAT, int(first) + BEAT + beats))
+        else:
+            self.arrived.extend(-int(-(first + k * self._interval) // 1) + BEAT
+                                for k in range(beats))
+        self._last = first + (beats - 1) * self._interval
+
+    def take(self, count: int, earliest: int) -> None:
+        """The unit takes `count` of the beats that have been issued, one per cycle."""
+        taken, arrived = self.taken, self.arrived
+        k = len(taken)
+        now = max(earliest, taken[-1] + 1)
+        while count:
+            now = max(now, arrived[k])
+            run = count
+            if self._interval != 1 or arrived[k + count - 1] - arrived[k] != count - 1:
+                run = 1
+            taken.extend(range(now, now + run))
+            now, k, count = now + run, k + run, count - run
+
+    def shift(self, cycles: int) -> None:
+        """Let everything have happened `cycles` later; forget what no longer matters."""
+        pending = len(self.arrived) - len(self.taken)
+        keep = self._depth + 1
+        self.taken = [t + cycles for t in self.taken[-keep:]]
+        self.arrived = [t + cycles for t in self.arrived[-keep - pending:]]
+        self.issued += cycles
+        self._last += cycles
