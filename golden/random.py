@@ -163,10 +163,10 @@ def _blocks(rng: random.Random, order: int, limit: int) -> int:
     return rng.randint(1, max(1, limit >> order)) << order
 
 
-def _draw_store(rng: random.Random, op: Op) -> Store:
-    """Any residual; half of the linear layers without one have a row scale."""
+def _draw_store(rng: random.Random) -> Store:
+    """Any residual, or none; without one half of the layers have a row scale."""
     residual: Residual = rng.choice(("none", "add", "subtract"))
-    scaled = op == "linear" and residual == "none" and rng.random() < 0.5
+    scaled = residual == "none" and rng.random() < 0.5
     return Store(residual=residual, stages=StoreStages(row_scale=scaled))
 
 
@@ -194,6 +194,6 @@ def _draw_layer(rng: random.Random, config: Config) -> Layer:
                           stride=1 if op == "linear" else rng.choice((1, 1, 2)),
                           padding=rng.choice((0, 1, 1)) if op == "conv3x3" else 0,
                           bits=rng.choice(BITS)),
-        store=_draw_store(rng, op),
+        store=_draw_store(rng),
         timesteps=rng.randint(1, 20),
     )

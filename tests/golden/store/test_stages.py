@@ -47,7 +47,7 @@ def unstaged(layer, base):
         affine=None, weight_multiplier=zeros, weight_shift=zeros, gate_shift=zeros, guard=0)
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2, 3, 4, 6])
+@pytest.mark.parametrize("seed", [0, 1, 2, 3, 6, 8])
 def test_without_stages_the_bits_are_the_layers(seed):
     layer = random_layer(random.Random(seed), PRESETS["n8"])
     assert layer.stages == ()
