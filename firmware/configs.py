@@ -3,6 +3,7 @@
 import json
 from dataclasses import MISSING, fields
 from pathlib import Path
+from typing import Any
 
 from spec import PRESETS, Config
 
@@ -35,4 +36,5 @@ def read_config(config: str) -> Config:
         kind = str if name == "name" else int
         if type(value) is not kind:
             raise ValueError(f"{path}: wanted {name} of type {kind.__name__}, got {value!r}")
-    return Config(**{"name": path.stem} | plain)
+    values: dict[str, Any] = {"name": path.stem} | plain
+    return Config(**values)

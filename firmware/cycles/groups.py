@@ -1,19 +1,24 @@
-"""Layers of a step added up by kind, in one place for the table and the plots."""
+"""Layers of a step added up, in one place for the table and the plots."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from firmware.cycles.estimate import CAUSES, PORTS
 from firmware.cycles.network import BOUNDS, Run
 
+SHORT = (("down_blocks.", "down "), ("up_blocks.", "up "), ("mid_block", "mid"),
+         (".transformer_blocks.", " block "), (".attentions.", " att "), (".resnets.", " res "),
+         (".downsamplers.0", " down"), (".upsamplers.0", " up"))
+
 
 @dataclass(frozen=True, kw_only=True)
 class Group:
-    """All layers of one kind.
+    """Layers added up.
 
     Members
     -------
-    kind: of its layers.
+    kind: what they are.
     runs: the layers.
     """
 
@@ -30,7 +35,7 @@ class Group:
 
     @property
     def busy(self) -> int:
-        return sum(r.runs * r.estimate.busy for r in self.runs)
+        return sum(r.busy for r in self.runs)
 
     @property
     def ideal_cycles(self) -> float:
@@ -60,6 +65,18 @@ def groups(runs: Iterable[Run]) -> tuple[Group, ...]:
     return tuple(sorted(found, key=lambda g: -g.cycles))
 
 
-def worst(runs: Iterable[Run], count: int) -> tuple[Run, ...]:
-    """The layers that lose the most cycles, array idle."""
-    return tuple(sorted(runs, key=lambda r: -sum(r.stalls.values()))[:count])
+def worst(runs: Iterable[Run], count: int) -> tuple[Group, ...]:
+    """The layers that lose the most cycles; those of the same sizes are one group, named after
+    the first."""
+    alike: dict[tuple[Any, ...], list[Run]] = {}
+    for run in runs:
+        alike.setdefault((replace(run.layer, name=""), run.runs), []).append(run)
+    found = [Group(kind=short(same[0].name), runs=tuple(same)) for same in alike.values()]
+    return tuple(sorted(found, key=lambda g: -sum(g.stalls.values()))[:count])
+
+
+def short(name: str) -> str:
+    """A layer's name where there is little room."""
+    for long, brief in SHORT:
+        name = name.replace(long, brief)
+    return name

@@ -13,6 +13,7 @@ from spec.layer import Layer
 from spec.network import HostTensor, Network, Node
 
 BOUNDS = ("array", "load", "weight", "store", "memory")
+DEFAULT_MEMORY = MemoryTiming()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +40,11 @@ class Run:
     @property
     def cycles(self) -> int:
         return self.runs * self.estimate.cycles
+
+    @property
+    def busy(self) -> int:
+        """Cycles in which the array takes operands."""
+        return self.runs * self.estimate.busy
 
     @property
     def ideal_cycles(self) -> float:
@@ -113,7 +119,7 @@ class Step:
     @property
     def busy(self) -> int:
         """Cycles in which the array takes operands."""
-        return sum(r.runs * r.estimate.busy for r in self.runs)
+        return sum(r.busy for r in self.runs)
 
     @property
     def ideal_cycles(self) -> float:
@@ -183,7 +189,7 @@ def all_host_work(network: Network, batch: int) -> tuple[HostWork, ...]:
     return tuple(HostWork(stage=stage, elements=n) for stage, n in total.most_common())
 
 
-def estimate_step(network: Network, config: Config, memory: MemoryTiming = MemoryTiming(),
+def estimate_step(network: Network, config: Config, memory: MemoryTiming = DEFAULT_MEMORY,
                   batch: int = 1) -> Step:
     """Cycles of one call of `network` for `batch` images on a core of `config`.
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from firmware.cycles.estimate import MemoryTiming
-from firmware.cycles.network import Run, Step, estimate_step
+from firmware.cycles.network import DEFAULT_MEMORY, Run, Step, estimate_step
 from firmware.models.formats import reformat
 from firmware.models.library import ModelConfig
 from firmware.models.shapes import Shapes, shapes
@@ -55,7 +55,7 @@ class Answer:
         return self.alone.cycles * self.step.batch / self.step.cycles if self.alone else 1.0
 
 
-def ask(model: ModelConfig, config: Config, *, memory: MemoryTiming = MemoryTiming(),
+def ask(model: ModelConfig, config: Config, *, memory: MemoryTiming = DEFAULT_MEMORY,
         batch: int = 1, size: tuple[int, int] | None = None, weight_bits: int = 4,
         activation_bits: int = 4, rotate: Axis = "width", order: int = 5, clock: float = 100.0,
         steps: int = 20) -> Answer:

@@ -6,11 +6,14 @@ from rich.console import Console
 from rich.table import Table
 
 from firmware.cycles.estimate import CAUSES
-from firmware.cycles.groups import Group, groups, worst
+from firmware.cycles.groups import Group, groups, short, worst
 from firmware.cycles.network import Run
 from firmware.cycles.question import Answer
 
 WORST = 8
+NOTE = ("Array use is products over cells times cycles: a product of 8 x 8 bits takes 4 passes, of "
+        "8 x 4 bits 2, so 8-bit layers reach a quarter. Array busy counts the passes; waits and "
+        "busy make up the cycles.")
 
 
 def seconds(value: float) -> str:
@@ -21,50 +24,64 @@ def seconds(value: float) -> str:
     raise AssertionError(value)
 
 
-def _columns(first: str) -> Table:
-    table = Table(box=None, header_style="bold", padding=(0, 1))
-    table.add_column(first, no_wrap=True)
-    for name in ("layers", "GMAC", "Mcycles", "share", "array use", "array busy", *CAUSES, "MB"):
-        table.add_column(name, justify="right")
-    table.add_column("bound by")
+def _table(*columns: str) -> Table:
+    """A table whose columns are numbers but for the first."""
+    table = Table(box=None, header_style="bold", padding=(0, 1, 0, 0))
+    table.add_column(columns[0], no_wrap=True)
+    for name in columns[1:]:
+        table.add_column(name, justify="right", no_wrap=True)
     return table
 
 
-def _row(name: str, item: Group | Run, count: int, total: int) -> list[str]:
-    """Stalls are shares of the item's own cycles."""
-    busy = item.busy if isinstance(item, Group) else item.runs * item.estimate.busy
-    return [
-        name, f"{count}", f"{item.macs / 1e9:,.3f}", f"{item.cycles / 1e6:,.3f}",
-        f"{item.cycles / total:.1%}", f"{item.ideal_cycles / item.cycles:.1%}",
-        f"{busy / item.cycles:.1%}",
-        *(f"{item.stalls[cause] / item.cycles:.1%}" for cause in CAUSES),
-        f"{sum(item.dram_bytes.values()) / 1e6:,.1f}", item.bound]
+def _shares(item: Group | Run, total: int) -> list[str]:
+    """Cycles, share of the step, array use, array busy."""
+    return [f"{item.cycles / 1e6:,.3f}", f"{item.cycles / total:.1%}",
+            f"{item.ideal_cycles / item.cycles:.1%}", f"{item.busy / item.cycles:.1%}"]
+
+
+def waits(item: Group | Run, count: int = len(CAUSES)) -> str:
+    """The causes that the array waits for most, in shares of the item's cycles."""
+    shares = sorted(((item.stalls[c] / item.cycles, c) for c in CAUSES), reverse=True)[:count]
+    return ", ".join(f"{cause} {share:.1%}" for share, cause in shares if share >= 0.0005)
 
 
 def kinds_table(answer: Answer) -> Table:
     """Layers by kind, and all of them."""
-    step, table = answer.step, _columns("layers by kind")
+    step = answer.step
+    table = _table("layers by kind", "n", "GMAC", "Mcycles", "share", "use", "busy", "MB", "bound")
+
+    def add(group: Group, style: str = "") -> None:
+        moved = sum(group.dram_bytes.values()) / 1e6
+        table.add_row(group.kind, f"{len(group.runs)}", f"{group.macs / 1e9:,.3f}",
+                      *_shares(group, step.cycles), f"{moved:,.1f}", group.bound, style=style)
     for group in groups(step.runs):
-        table.add_row(*_row(group.kind, group, len(group.runs), step.cycles))
-    table.add_section()
-    whole = Group(kind="all", runs=step.runs)
-    table.add_row(*_row("one step", whole, len(step.runs), step.cycles), style="bold")
+        add(group)
+    add(Group(kind="one step", runs=step.runs), "bold")
     return table
 
 
-def layers_table(runs: Iterable[Run], total: int, title: str) -> Table:
-    """Some layers, one a row."""
-    table = _columns(title)
-    for run in runs:
-        table.add_row(*_row(run.name, run, run.runs, total))
-    table.columns[1].header = "runs"
+def worst_table(answer: Answer) -> Table:
+    """The layers that lose most; those of the same sizes in one row."""
+    table = _table("layers that lose most", "n", "Mcycles", "busy", "waits for")
+    table.columns[-1].justify = "left"
+    for group in worst(answer.step.runs, WORST):
+        cycles, _, _, busy = _shares(group, answer.step.cycles)
+        table.add_row(group.kind, f"{len(group.runs)}", cycles, busy, waits(group, 2))
+    return table
+
+
+def layers_table(answer: Answer) -> Table:
+    """Every layer, one a row."""
+    table = _table("layer", "runs", "Mcycles", "share", "use", "busy", "waits for")
+    table.columns[-1].justify = "left"
+    for run in answer.step.runs:
+        table.add_row(short(run.name), f"{run.runs}", *_shares(run, answer.step.cycles),
+                      waits(run))
     return table
 
 
 def _pairs(title: str, rows: Iterable[tuple[str, str]]) -> Table:
-    table = Table(box=None, header_style="bold", padding=(0, 1))
-    table.add_column(title, no_wrap=True)
-    table.add_column("", justify="right")
+    table = _table(title, "")
     for row in rows:
         table.add_row(*row)
     return table
@@ -73,20 +90,22 @@ def _pairs(title: str, rows: Iterable[tuple[str, str]]) -> Table:
 def headline(answer: Answer) -> list[str]:
     """The answer in a few lines."""
     step, model = answer.step, answer.model
-    per_image = f"{answer.calls // answer.steps} calls" if model.guidance else "1 call"
-    lines = [
-        f"{model.name} on {step.config.name}: {step.cycles:,} cycles per denoising step, array "
-        f"use {step.utilization:.1%}",
-        f"  one step is one call of the network for {step.batch} image"
-        f"{'s that share the weights' if step.batch > 1 else ''}: {step.macs / 1e9:,.2f} GMAC, "
-        f"{answer.shapes.parameters:,} parameters",
-        f"  at {answer.clock:g} MHz: {seconds(answer.seconds_per_step)} per step, "
-        f"{seconds(answer.seconds_per_image)} per image ({answer.steps} steps, {per_image} each), "
-        f"host work not included"]
+    images = "1 image" if step.batch == 1 else f"{step.batch} images that share the weights"
+    calls = "2 calls each" if model.guidance else "1 call each"
+    shares = waits(Group(kind="one step", runs=step.runs)) or "nothing"
+    text = f"""\
+{model.name} on {step.config.name}: {step.cycles:,} cycles per denoising step, array use {
+        step.utilization:.1%}
+  one step is one call of the network for {images}: {step.macs / 1e9:,.2f} GMAC, {
+        answer.shapes.parameters:,} parameters
+  at {answer.clock:g} MHz: {seconds(answer.seconds_per_step)} per step, {
+        seconds(answer.seconds_per_image)} per image ({answer.steps} steps, {
+        calls}), without the host's work
+  the array waits for: {shares}"""
     if answer.alone:
-        lines.append(f"  sharing weights: {answer.alone.cycles * step.batch:,} cycles one by one, "
-                     f"{answer.gain:.3f} times as many")
-    return lines
+        text += (f"\n  sharing weights: {answer.alone.cycles * step.batch:,} cycles one by one, "
+                 f"{answer.gain:.3f} times as many")
+    return text.split("\n")
 
 
 def print_answer(answer: Answer, every_layer: bool) -> None:
@@ -94,9 +113,7 @@ def print_answer(answer: Answer, every_layer: bool) -> None:
     console = Console(markup=False, highlight=False)
     console.print("\n".join(headline(answer)), soft_wrap=True)
     step = answer.step
-    shown = step.runs if every_layer else worst(step.runs, WORST)
-    title = "every layer" if every_layer else "most cycles lost"
-    tables = [kinds_table(answer), layers_table(shown, step.cycles, title)]
+    tables = [kinds_table(answer), layers_table(answer) if every_layer else worst_table(answer)]
     if answer.shapes.folded:
         tables.append(_pairs("folded into constants", (
             (f.what, f"{f.macs * step.batch / 1e9:,.4f} GMAC") for f in answer.shapes.folded)))
@@ -105,3 +122,4 @@ def print_answer(answer: Answer, every_layer: bool) -> None:
     for table in tables:
         console.print()
         console.print(table, soft_wrap=not console.is_terminal)
+    console.print(f"\n{NOTE}", soft_wrap=not console.is_terminal)

@@ -2,15 +2,17 @@
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from firmware.cycles.estimate import UNITS, Span
 from firmware.cycles.model import estimate
-from firmware.cycles.network import Run, Step
+from firmware.cycles.network import Step
 from firmware.cycles.question import Answer
 from rtl.cache import write_atomically
+from spec.layer import Layer
 
 MAX_SPANS = 60_000      # of the units; Perfetto opens this at once
 PROCESS = 1
@@ -42,10 +44,14 @@ def _events(step: Step, clock: float, budget: int) -> Iterator[Event]:
         return {"name": name, "ph": "X", "pid": PROCESS, "tid": thread, "ts": start / clock,
                 "dur": (end - start) / clock, "args": arguments}
 
-    units = _Units(step, budget)
+    @cache
+    def timeline(layer: Layer) -> dict[str, list[tuple[int, int, int, int]]]:
+        found = estimate(layer, step.config, None, step.memory, timeline=True).timeline
+        return {unit: merge([s for s in found if s.unit == unit], budget) for unit in UNITS}
+
     now = 0
     for run in step.runs:
-        spans = units(run)
+        spans = timeline(replace(run.layer, name=""))
         for index in range(run.runs):
             end = now + run.estimate.cycles
             yield event(LAYERS, run.name, now, end, kind=run.kind, run=index, of=run.runs,
@@ -56,20 +62,6 @@ def _events(step: Step, clock: float, budget: int) -> Iterator[Event]:
                     yield event(thread, unit, now + start, now + stop, busy_cycles=busy,
                                 spans=joined, layer=run.name)
             now = end
-
-
-class _Units:
-    """Spans of every unit of a run, computed once for the same sizes."""
-
-    def __init__(self, step: Step, budget: int) -> None:
-        @cache
-        def spans(layer: Any) -> dict[str, list[tuple[int, int, int, int]]]:
-            found = estimate(layer, step.config, None, step.memory, timeline=True).timeline
-            return {unit: merge([s for s in found if s.unit == unit], budget) for unit in UNITS}
-        self._spans = spans
-
-    def __call__(self, run: Run) -> dict[str, list[tuple[int, int, int, int]]]:
-        return self._spans(run.layer)
 
 
 def _names(step: Step) -> Iterator[Event]:

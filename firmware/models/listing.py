@@ -21,7 +21,7 @@ def from_plain(kind: type[T], plain: Any) -> T:
 
 
 def _decode(kind: Any, plain: Any) -> Any:
-    if is_dataclass(kind):
+    if isinstance(kind, type) and is_dataclass(kind):
         hints = get_type_hints(kind)
         return kind(**{name: _decode(hints[name], v) for name, v in plain.items()})
     if get_origin(kind) is tuple:
