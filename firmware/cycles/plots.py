@@ -10,10 +10,10 @@ from firmware.cycles.groups import Group, groups, short, worst
 from firmware.cycles.network import Step
 
 # Okabe and Ito's colours, told apart with any colour vision; shapes tell the kinds apart too
-CAUSE_COLOURS: dict[str, str] = dict(zip(CAUSES, ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#999999"),
-                         strict=True))
-PORT_COLOURS: dict[str, str] = dict(zip(PORTS, ("#0072B2", "#E69F00", "#56B4E9", "#009E73"),
-                                        strict=True))
+CAUSE_COLOURS: dict[str, str] = dict(zip(
+    CAUSES, ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#999999"), strict=True))
+PORT_COLOURS: dict[str, str] = dict(zip(
+    PORTS, ("#0072B2", "#E69F00", "#56B4E9", "#009E73"), strict=True))
 KIND_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#E69F00", "#CC79A7", "#56B4E9", "#000000",
                 "#8C6D31", "#7F7F7F", "#882255")
 MARKERS = "osD^vP*Xh<"
