@@ -1,6 +1,5 @@
 """`hqdm sample --backend rtl`: images sampled entirely through the core's RTL."""
 
-import sys
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -52,18 +51,16 @@ def draw_on_device(path: Path, decoder: Path, output: Path, labels: list[int], *
         "model": subject.digest, "config": asdict(config), "memory_latency": memory_latency,
         "abi": config.hash, "compare": compare, "steps": steps, "guidance": guidance,
         "seed": seed, "classes": labels})
-    calls = 1 if guidance == 1 else 2
-    progress = SampleProgress(len(labels), steps, calls * len(program.nodes),
-                              calls * program.cycles)
-    comparison = Comparison(open_device(program, memory_latency), compare,
-                            beside(output, "mismatch"))
-    sampler = DeviceSampler(subject, comparison, state, progress)
     try:
-        with progress:
-            latents = sampler.sample(labels, steps, guidance, seed)
-    except KeyboardInterrupt:
-        print(f"interrupted at image {sampler.image + 1}/{len(labels)}, step {sampler.step + 1}/"
-              f"{steps}; the same command goes on from there ({state.path})", file=sys.stderr)
+        comparison = Comparison(open_device(program, memory_latency), compare,
+                                beside(output, "mismatch"))
+        calls = 1 if guidance == 1 else 2
+        sampler = DeviceSampler(subject, comparison, state, SampleProgress(
+            len(labels), steps, calls * len(program.nodes), calls * program.cycles))
+        latents = sampler.sample(labels, steps, guidance, seed)
+    except BaseException:
+        if not state.records:
+            state.remove()
         raise
     with writing(output):
         save_grid(output, decode(autoencoder, latents), columns, scale=2)

@@ -20,6 +20,7 @@ from firmware.compare import Backend, make_transport
 from firmware.driver import SLOWEST, Driver
 from firmware.network.compile import NodeProgram
 from firmware.network.runner import DeviceNetwork, HostOperands
+from firmware.network.state import writing
 from firmware.packing import unpack_activation
 from firmware.program import CONSTANTS, Program, sizes
 from firmware.transport import Transport
@@ -66,9 +67,10 @@ class Reproducer:
         tensors = {"expected": self.expected, "got": self.got} | {
             f"at {address}": torch.from_numpy(np.frombuffer(data, np.uint8).copy())
             for address, data in self.pieces}
-        save_checkpoint(path, Checkpoint(
-            kind=KIND, architecture=plain | {"config": asdict(self.config)}, tensors=tensors,
-            training=self.about))
+        with writing(path):
+            save_checkpoint(path, Checkpoint(
+                kind=KIND, architecture=plain | {"config": asdict(self.config)}, tensors=tensors,
+                training=self.about))
 
     def replay(self, transport: Transport) -> Tensor:
         """Run the layer on a fresh device: what it writes, int16 (O, H, W)."""

@@ -1,5 +1,6 @@
 """Sampling with the network on the device: guided DDIM on the host, every call on the core."""
 
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -40,14 +41,22 @@ class DeviceSampler:
         self.image = self.step = 0
 
     def sample(self, labels: Sequence[int], steps: int, guidance: float, seed: int) -> Tensor:
-        """Latents float32 (N, L, H, W) of the classes `labels`."""
+        """Latents float32 (N, L, H, W) of the classes `labels`; Ctrl-C says how to go on."""
         start = initial_noise(len(labels), self.subject.shape, seed)
-        latents = []
-        for self.image, label in enumerate(labels):
-            row = slice(self.image, self.image + 1)
-            latents.append(self.subject.sample(
-                start[row], torch.tensor([label]), steps, guidance, self._watch))
-        return torch.cat(latents)
+        try:
+            with self.progress:
+                return torch.cat([
+                    self._image(index, x, label, steps, guidance)
+                    for index, (x, label) in enumerate(zip(start, labels, strict=True))])
+        except KeyboardInterrupt:
+            print(f"interrupted at image {self.image + 1}/{len(labels)}, step {self.step + 1}/"
+                  f"{steps}; the same command goes on from there", file=sys.stderr)
+            raise
+
+    def _image(self, index: int, start: Tensor, label: int, steps: int, guidance: float) -> Tensor:
+        self.image = index
+        return self.subject.sample(
+            start.unsqueeze(0), torch.tensor([label]), steps, guidance, self._watch)
 
     def _watch(self, index: int, timestep: int, latents: Tensor) -> None:
         self.step = index

@@ -80,8 +80,7 @@ def test_classes():
 
 
 @pytest.mark.parametrize("options, text", [
-    (["--backend", "rtl"], "--backend rtl: the core does not run whole networks yet"),
-    (["--backend", "gpu"], "--backend: wanted float or golden, got 'gpu'"),
+    (["--backend", "gpu"], "--backend: wanted one of float, golden, rtl, got 'gpu'"),
     (["-n", 0], "-n: wanted at least 1, got 0"),
     (["--seed", -1], "--seed: wanted at least 0, got -1"),
     (["--classes", "cat,zebra"], "--classes: wanted some of airplane, "),

@@ -1,0 +1,217 @@
+"""`hqdm sample --backend rtl`: golden's bytes, resumed after Ctrl-C, faults in one line."""
+
+import json
+
+import pytest
+import torch
+
+import firmware.compare
+from firmware.cli import main
+from firmware.lowering import lower
+from golden.carrier import Carrier
+from golden.models.autoencoder import make_autoencoder
+from golden.models.files import save_autoencoder
+from golden.models.presets import autoencoder_preset, unet_preset
+from golden.models.sampler import make_scheduler
+from golden.models.unet import make_unet
+from golden.network import quantise
+from golden.network.checkpoint import save_network
+
+STEPS = 2
+KEYS = {"model", "config", "backend", "steps", "images", "seconds", "cycles_per_step",
+        "layers_compared", "mismatches", "output"}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A folder as models/cifar10 with a tiny network of two steps."""
+    folder = tmp_path_factory.mktemp("tiny")
+    model = make_unet(unet_preset("tiny"), 1)
+    small = autoencoder_preset("tiny")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(1)
+        torch.nn.init.normal_(model.unet.conv_out.weight, std=0.1)
+        decoder = make_autoencoder(small)
+    save_autoencoder(folder / "decoder.safetensors", small, decoder.state_dict(), 1.0, {},
+                     decoder_only=True)
+    scheduler = make_scheduler()
+    scheduler.set_timesteps(STEPS)
+    schedule = scheduler.timesteps.tolist()
+    real = lower(model.unet.eval().requires_grad_(False), tuple(schedule),
+                 contexts=model.embedding.weight.detach())
+    x = torch.randn(2, 4, 16, 16, generator=torch.Generator().manual_seed(7))
+    network = quantise(real, [x] * STEPS, torch.tensor([1, 10]))[1]
+    save_network(folder / "w4a4.integers.safetensors", network, {"schedule": schedule})
+    return folder
+
+
+@pytest.fixture
+def functional(monkeypatch):
+    """The functional device where the command asks for the Verilated one."""
+    make = firmware.compare.make_transport
+    monkeypatch.setattr(firmware.compare, "make_transport",
+                        lambda backend, *rest, **more: make("golden", *rest, **more))
+
+
+@pytest.fixture
+def run(capsys, folder, tmp_path):
+    """Run `hqdm sample` into a file; (status, JSON or None, lines of stderr, file)."""
+    def sample(name, *options):
+        path = tmp_path / name
+        status = main(["sample", "--model", str(folder), "--steps", str(STEPS), "--config", "n4",
+                       "-o", str(path), "--json", *map(str, options)])
+        captured = capsys.readouterr()
+        result = json.loads(captured.out) if captured.out else None
+        return status, result, captured.err.splitlines(), path
+    return sample
+
+
+def test_the_rtl_writes_the_bytes_of_golden(run, folder):
+    common = ("-n", 2, "--seed", 7)
+    status, golden, _, wanted = run("golden.png", "--backend", "golden", *common)
+    assert status == 0 and set(golden) >= KEYS
+    assert golden["cycles_per_step"] == [] and golden["mismatches"] == 0
+    status, result, err, path = run("rtl.png", "--backend", "rtl", *common)
+    assert status == 0 and not err
+    assert path.read_bytes() == wanted.read_bytes()
+    assert set(result) >= KEYS and set(golden) - set(result) == set()
+    assert (result["model"], result["config"], result["backend"]) == (folder.name, "n4", "rtl")
+    assert (result["steps"], result["images"], result["mismatches"]) == (STEPS, 2, 0)
+    assert result["layers_compared"] == 64 * 2 * STEPS * 2      # nodes, halves, steps, images
+    assert len(result["cycles_per_step"]) == STEPS
+    assert sum(result["cycles_per_step"]) * 2 == result["cycles"]
+    assert result["busy"] + sum(result["stalls"].values()) == result["cycles"]
+    assert result["array_use"] == pytest.approx(result["macs"] / 16 / result["cycles"])
+    assert result["cycles_per_second"] > 0
+    assert sorted(p.name for p in path.parent.iterdir()) == ["golden.png", "rtl.png"]
+
+
+@pytest.mark.parametrize(("mode", "compared"), [("none", 0), ("outputs", 2), ("layers", 128)])
+def test_modes(run, functional, mode, compared):
+    status, result, _, _ = run("x.png", "--backend", "rtl", "-n", 1, "--guidance", 1, "--compare",
+                               mode)
+    assert status == 0 and (result["layers_compared"], result["mismatches"]) == (compared, 0)
+
+
+def test_images_do_not_depend_on_the_batch(folder):
+    """Guided sampling of three images at once and one by one: equal bits."""
+    from golden.evaluation.subjects import load_subject
+    from golden.models.sampler import initial_noise
+    subject = load_subject(folder / "w4a4.integers.safetensors")
+    start, labels = initial_noise(3, subject.shape, 5), torch.tensor([4, 0, 9])
+    whole = subject.sample(start, labels, STEPS, 2.5)
+    parts = [subject.sample(start[i:i + 1], labels[i:i + 1], STEPS, 2.5) for i in range(3)]
+    assert torch.equal(whole, torch.cat(parts))
+
+
+def interrupt_at(monkeypatch, count):
+    """Ctrl-C at the `count`-th call of the network; returns the calls made."""
+    from firmware.network.compare import Comparison
+    right, calls = Comparison.call, []
+
+    def call(self, *arguments):
+        calls.append(arguments)
+        if len(calls) == count:
+            raise KeyboardInterrupt
+        return right(self, *arguments)
+
+    monkeypatch.setattr(Comparison, "call", call)
+    return calls
+
+
+def test_interrupt_and_resume(run, functional, monkeypatch):
+    common = ("--backend", "rtl", "-n", 2, "--seed", 3)
+    _, whole, _, wanted = run("whole.png", *common)
+    with monkeypatch.context() as patch:
+        calls = interrupt_at(patch, 6)
+        status, result, err, path = run("x.png", *common)
+    assert status == 130 and result is None and not path.exists() and len(calls) == 6
+    assert err == ["interrupted at image 2/2, step 1/2; the same command goes on from there"]
+    status, _, err, _ = run("x.png", *common[:-1], 4)
+    assert status == 2 and len(err) == 1
+    assert "the state of another run: wanted seed 4, got 3; repeat that command" in err[0]
+    calls = interrupt_at(monkeypatch, 0)
+    status, result, _, _ = run("x.png", *common)
+    assert status == 0 and len(calls) == 4      # the second image's two steps
+    assert path.read_bytes() == wanted.read_bytes()
+    same = ("cycles_per_step", "layers_compared", "mismatches", "stalls", "macs")
+    assert [result[k] for k in same] == [whole[k] for k in same]
+    assert sorted(p.name for p in path.parent.iterdir()) == ["whole.png", "x.png"]
+
+
+def test_a_mismatch_is_reported(run, functional, monkeypatch):
+    from firmware.network.runner import DeviceNetwork
+    make = DeviceNetwork.__init__
+
+    def corrupted(self, program, transport, watchdog=None):
+        make(self, program, transport, watchdog)
+        at = program.nodes[3].layers[0].at.weights
+        byte = transport.read_memory(at, 1)[0]
+        transport.write_memory(at, bytes([byte ^ 0x30]))
+
+    monkeypatch.setattr(DeviceNetwork, "__init__", corrupted)
+    status, result, err, path = run("x.png", "--backend", "rtl", "-n", 1)
+    assert status == 2 and result["mismatches"] > 0 and path.exists()
+    assert len(err) == 1 and err[0].startswith(
+        "error: golden and the core differ: down_blocks.0.downsamplers.0.conv: step 0, class 10: ")
+    assert "bytes of the weights changed" in err[0]
+    from firmware.network.reproduce import replay_file
+    replayed = replay_file(path.with_name("x.png.mismatch"), "golden")
+    assert replayed["mismatches"] == replayed["recorded"] > 0
+
+
+@pytest.mark.parametrize(("options", "text"), [
+    (("--config", "n5"), "configuration: wanted one of n4, n8, n16"),
+    (("--compare", "all"), "compare: wanted one of none, outputs, layers, got 'all'"),
+    (("--memory-latency", 0), "--memory-latency: wanted at least 1, got 0"),
+    (("--steps", 7), "w4a4.integers: quantised for 2 steps, got --steps 7"),
+])
+def test_bad_options(run, options, text):
+    status, result, err, path = run("x.png", "--backend", "rtl", "-n", 1, *options)
+    assert status == 2 and result is None and len(err) == 1 and text in err[0]
+    assert not list(path.parent.iterdir())
+
+
+def test_a_model_that_does_not_fit(run, monkeypatch):
+    from dataclasses import replace
+
+    from spec import PRESETS
+    monkeypatch.setitem(PRESETS, "n4", replace(PRESETS["n4"], buffer_words=64))
+    status, result, err, path = run("x.png", "--backend", "rtl", "-n", 1)
+    assert status == 2 and result is None and len(err) == 1
+    assert "conv_in: does not fit n4: the smallest tile needs" in err[0]
+    assert "it fits n8, n16" in err[0] and not list(path.parent.iterdir())
+
+
+def test_a_failing_build(run, monkeypatch):
+    def failing(config, cache=None):
+        raise RuntimeError("compilation of hqdm_core failed:\nVcore.cpp:1: error: expected ;")
+
+    monkeypatch.setattr("sim.runtime.device.build", failing)
+    status, result, err, path = run("x.png", "--backend", "rtl", "-n", 1)
+    assert status == 2 and result is None and len(err) == 1
+    assert "compilation of hqdm_core failed: Vcore.cpp:1: error: expected ;" in err[0]
+    assert not list(path.parent.iterdir())
+
+
+@pytest.mark.parametrize("backend", ["golden", "rtl"])
+def test_a_full_disk(run, functional, monkeypatch, backend):
+    def full(descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    status, result, err, path = run("x.png", "--backend", backend, "-n", 1, "--guidance", 1)
+    assert status == 2 and result is None and len(err) == 1
+    assert "could not be written: No space left on device" in err[0]
+    assert not list(path.parent.iterdir())
+
+
+def test_latents_are_encoded_alike(folder):
+    """One image without its batch dimension: the same integers."""
+    from golden.network.checkpoint import load_network
+    network, _ = load_network(folder / "w4a4.integers.safetensors")
+    x = torch.randn(3, 4, 16, 16, generator=torch.Generator().manual_seed(1))
+    whole = network.encode(x, 1)
+    for i, row in enumerate(x):
+        one = network.encode(row, 1)
+        assert isinstance(one, Carrier) and torch.equal(one.values, whole.values[i])
