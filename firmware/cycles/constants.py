@@ -14,7 +14,6 @@ FIFO_BEATS = 64         # beats a reader holds; the weight reader 2n if that is 
 REQUEST = 1             # from a request to the cycle in which its burst is issued
 ISSUE = 1               # from there to `arvalid`; the memory counts its latency from here
 BEAT = 2                # from `rvalid` to the beat at the unit
-WRITE_BEAT = 5          # from a word to its last `wvalid`, address and data both on their way
 # rtl/control/fetch.py
 CHECKS = 30             # fields of the descriptor, one per cycle
 FETCH_STATES = 10       # states and hand-overs of the two reads
@@ -36,9 +35,14 @@ ARRAY_TO_BANK = 2       # from the last column out of the array to a complete ba
 GROUPS = 4              # cycles per output word
 READ_LATENCY = 2        # from a group issued to the stages
 STAGES = {"channel": 3, "timestep": 3, "bias": 1, "second": 1}
-OUTPUT = 2              # from the stages to the writer
-SETS = 2                # parameter sets
-QUEUE_WORDS = 8         # words of the second operand held
+OUTPUT = 2              # from the stages to the writer, and from there to an address
+MOVED = 2               # from an address issued to the second half of its word
+ANSWER = 1              # from there to `wvalid`; the memory counts its latency from here
+QUEUE_WORDS = 8         # words of the second operand held, of the output queue and of the writer
+PARAMETER_BEATS = 4     # M and bias of an output word
+ALIGN = 2               # the second operand is shifted beside the stages before it
+BIAS_AT = sum(list(STAGES.values())[:list(STAGES).index("bias")])
+SECOND_AT = sum(list(STAGES.values())[:list(STAGES).index("second")]) - ALIGN
 NEVER = -(1 << 60)      # a time before everything
 
 

@@ -1,6 +1,6 @@
 """The clock of the load unit: when each chunk is in the operand buffer."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import lcm
 
 from firmware.cycles.constants import (
@@ -33,6 +33,12 @@ class _Reading:
     def left(self) -> int:
         """Beats still to be taken."""
         return self._left + (self._nibbles - 1) * self._chunk.beats + self._pending
+
+    def next_beat(self) -> int:
+        """When the next beat is there."""
+        if not self._pending:
+            self._issue()
+        return self._port.arrived[len(self._port.taken)]
 
     def _issue(self) -> None:
         beats, begins = self._chunk.unit[self._unit]
@@ -92,16 +98,18 @@ class Loaded:
     Members
     -------
     start: when the data side is ready for the first beat. first, last: when these beats come.
-    halted: cycles in which the pipeline stood still because no half of the buffer was free.
+    halted, claimed: when the pipeline stops because no half of the buffer is free, and when it
+        may go on; it does not stop if the second comes before the first.
     beats: of the chunk. ready: when it may be multiplied, set by the chunk after it.
     """
 
     start: int
     first: int
     last: int
-    halted: tuple[int, int]
     beats: int
-    ready: int = 0
+    halted: int = NEVER
+    claimed: int = NEVER
+    ready: int = NEVER
 
 
 class LoadClock:
@@ -112,7 +120,7 @@ class LoadClock:
 
     Members
     -------
-    port: the read port.
+    port: the read port. current: the chunk begun last.
     """
 
     def __init__(self, nest: Nest, port: ReadPort) -> None:
@@ -132,45 +140,70 @@ class LoadClock:
         self._loaded = max(SEQUENCE, self._loaded + SEQUENCE, self._taken + 1,
                            before.last + 1 if before else 0)
         reading = self._reading = _Reading(self.port, chunk, valid)
-        inside = min(reading.left, self._latency)
         beats, mark = reading.left, len(self.port.taken)
-        reading.take(inside, self._loaded + 1)
+        inside, start = min(beats, self._latency), self._loaded + 1
+        if before and before.beats <= self._latency:
+            self._push_short(before, reading, start)
+        reading.take(inside - (beats - reading.left), start)
         times = self.port.taken[mark:]
-        if before:
-            self._write(before, times)
+        if before and before.beats > self._latency:
+            self._push(before, times)
         self._taken = max(self._written, self._loaded) + 1
-        self.current = Loaded(self._loaded + 1, times[0], times[-1], (0, 0), beats)
+        self.current = Loaded(start, times[0], times[-1], beats)
         return before
 
-    def _write(self, before: Loaded, times: list[int]) -> None:
-        """The last operand of the chunk before: pushed out by flushing and by `times`."""
-        gap = times[0] - before.last - 1
-        left = self._latency - gap
+    def _push(self, before: Loaded, times: list[int]) -> None:
+        """The last operand of the chunk before is pushed out by flushing, then by `times`."""
+        left = self._latency - (times[0] - before.last - 1)
         if left <= 0:
-            written = before.last + self._latency
+            self._written = before.last + self._latency
         elif left <= len(times):
-            written = times[left - 1]
+            self._written = times[left - 1]
         else:
-            written = times[-1] + left - len(times)
-        self._written = max(written, before.halted[1] + before.beats - 1)
+            self._written = times[-1] + left - len(times)
         before.ready = self._written + BANK_DONE
+
+    def _push_short(self, before: Loaded, reading: _Reading | None, start: int) -> None:
+        """The same, advance by advance, for a chunk that is in the pipeline as a whole.
+
+        Its own first operand may stop the pipeline. In the cycle after the last operand of the
+        chunk before it, the writer has no chunk, and nothing is flushed.
+        """
+        now, moved, idle = before.last, before.beats, self._written + 1
+        total = reading.left if reading else 0
+        while moved < before.beats + self._latency:
+            if moved >= self._latency:
+                now = max(now, before.claimed - 1)
+            now += 1
+            begun = reading is not None and 0 < reading.left < total
+            if begun or (reading and reading.left and max(start, reading.next_beat()) <= now):
+                reading.take(1, now)
+                now = self.port.taken[-1]
+            elif now == idle:
+                continue
+            moved += 1
+        self._written = now
+        before.ready = now + BANK_DONE
 
     def finish(self, free: int) -> None:
         """Let the rest of the chunk in; `free` is when its half was left by the array."""
         now, reading = self.current, self._reading
         assert now is not None and reading is not None
-        claimed = max(self._taken + 2, free + BANK_FREE, self._written + BANK_FREE, self._stride)
-        halt = now.last + 1 if reading.left else now.first + self._latency
-        now.halted = (halt, claimed) if claimed > halt else (0, 0)
+        now.claimed = max(self._taken + 2, free + BANK_FREE, self._written + BANK_FREE,
+                          self._stride)
+        now.halted = max(now.last + 1, now.first + self._latency)
         if reading.left:
-            reading.finish(claimed)
+            reading.finish(now.claimed)
             now.last = self.port.taken[-1]
 
     def flush(self) -> Loaded:
         """The last chunk is followed by nothing."""
         now = self.current
         assert now is not None
-        now.ready = max(now.last + self._latency, now.halted[1] + now.beats - 1) + BANK_DONE
+        if now.beats > self._latency:
+            now.ready = now.last + self._latency + BANK_DONE
+        else:
+            self._push_short(now, None, 0)
         return now
 
     def shift(self, cycles: int) -> None:
@@ -183,5 +216,6 @@ class LoadClock:
             self._reading.accepted += cycles
         if self.current:
             now = self.current
-            self.current = Loaded(now.start + cycles, now.first + cycles, now.last + cycles,
-                                  (now.halted[0] + cycles, now.halted[1] + cycles), now.beats)
+            self.current = replace(
+                now, start=now.start + cycles, first=now.first + cycles, last=now.last + cycles,
+                halted=now.halted + cycles, claimed=now.claimed + cycles)

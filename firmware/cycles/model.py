@@ -26,7 +26,7 @@ class Run:
             interval = max(1, nest.config.bus_bytes / memory.bandwidth)
         self.load = LoadClock(nest, ReadPort(latency, interval, FIFO_BEATS))
         self.multiply = MultiplyClock(nest, ReadPort(latency, interval, weight_fifo_beats(nest.config)))
-        self.store = StoreClock(nest, None, latency)
+        self.store = StoreClock(nest, ReadPort(latency, interval, FIFO_BEATS), latency)
         self.free = [NEVER, NEVER]
         self.load_memory = 0
 
@@ -59,13 +59,13 @@ class Run:
                 else:
                     done = self.load.flush()
                 ready = done.ready
-            free = self.store.released[0] if c == 0 else NEVER
+            free = self.store.free[0] if c == 0 else NEVER
             first, last = self.multiply.group(ready, free, nest.chunk_words[c] * nest.word_tiles, nest.pixels[s])
             if not resident or o == nest.out_words - 1:
                 self.free = [self.free[1], last]
             if c == len(nest.chunk_words) - 1:
                 self.store.bank(last, nest.pixels[s])
-        return self.store.last + 18 + self.memory.latency
+        return self.store.end
 
 
 def estimate(

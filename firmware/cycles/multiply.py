@@ -32,12 +32,16 @@ class WeightClock:
         self.port = port
         self._n, self._bits = nest.config.n, nest.weight_bits
         self._beats = nest.weight_beats
+        # tiles after which the times repeat: those the FIFO holds, if it limits the rate
+        self.window = port.window(self._beats)
         self._bursts = bursts(0, self._beats)
         self._last_rows = self._n - (self._beats - 1) * 8 // self._bits
         self._row = self._push = self._before = self.start = NEVER
         self.starved = 0    # cycles the latest tile was late because of memory
-        bound = nest.act_nibbles * 0 + self._n
-        self.period = max(bound, SWAP + LOADED)
+
+    def sustains(self, step: int) -> bool:
+        """Whether a tile can come every `step` cycles: into the cells, and from memory."""
+        return step >= max(self._n, SWAP + LOADED) and self.port.sustains(self._beats, self.window, step)
 
     def tile(self) -> int:
         """The next tile: when its first pass may start."""
@@ -92,32 +96,54 @@ class MultiplyClock:
         now = max(self.end, ready, free)
         self.waits.operands += max(0, ready - self.end)
         self.waits.store += now - max(self.end, ready)
-        begin = now
         length = max(pixels, MIN_PASS) * self._nibbles
-        weights, steps = self.weights, [0] * STEADY
+        done, history = 0, list[tuple[int, int, int]]()
         first = None
-        done = 0
         while done < tiles:
-            loaded = weights.tile()
-            wait = max(0, loaded - now)
-            self.waits.weights += wait
-            self.waits.weight_memory += min(wait, max(0, weights.starved))
-            start = max(now, loaded)
+            start = self._start(now)
             first = start if first is None else first
-            steps = [*steps[1:], start - weights.start]
-            weights.start = start
-            now = start + length
-            done += 1
-            left = tiles - done
-            if left > 1 and done > STEADY and len(set(steps)) == 1:
-                self._skip(left, steps[-1], length)
-                now += left * steps[-1]
-                done = tiles
+            now, done = start + length, done + 1
+            history.append((start, self.waits.weights, self.waits.weight_memory))
+            if tiles - done > 1:
+                block, repeats = self._repeats(history, tiles - done)
+                if repeats:
+                    now += self._skip(history, block, repeats)
+                    done, history = done + block * repeats, []
         last = now - length + (self._nibbles - 1) * max(pixels, MIN_PASS) + pixels - 1
         self.end = last + 1
+        assert first is not None
         return first, last
 
-    def _skip(self, tiles: int, step: int, length: int) -> None:
-        self.weights.shift(tiles * step)
-        self.waits.weights += tiles * (step - length)
+    def _start(self, now: int) -> int:
+        """The next weight tile is there: when its first pass starts."""
+        weights = self.weights
+        start = max(now, weights.tile())
+        self.waits.weights += start - now
+        self.waits.weight_memory += min(start - now, max(0, weights.starved))
+        weights.start = start
+        return start
 
+    def _repeats(self, history: list[tuple[int, int, int]], left: int) -> tuple[int, int]:
+        """Weight tiles that take as long as as many before them, and how often they still do."""
+        if len(history) > STEADY:
+            starts = [start for start, _, _ in history[-STEADY - 1:]]
+            step = starts[-1] - starts[-2]
+            if self.weights.sustains(step) and starts == list(
+                    range(starts[0], starts[-1] + 1, step)):
+                return 1, left
+        block = self.weights.window
+        if len(history) > 2 * block and len(history) % block == 1 and left >= block:
+            a, b, c = (history[-1 - k * block][0] for k in (2, 1, 0))
+            if b - a == c - b:
+                return block, left // block
+        return 1, 0
+
+    def _skip(self, history: list[tuple[int, int, int]], block: int, repeats: int) -> int:
+        """Let `block` weight tiles repeat; returns the cycles they take."""
+        cycles, waited, starved = (
+            repeats * (after - before)
+            for before, after in zip(history[-1 - block], history[-1], strict=True))
+        self.weights.shift(cycles)
+        self.waits.weights += waited
+        self.waits.weight_memory += starved
+        return cycles

@@ -1,6 +1,6 @@
 """A read port: the AXI reader, its FIFO and the memory behind it, beat by beat."""
 
-from firmware.cycles.constants import BEAT, BURST_BEATS, ISSUE, NEVER
+from firmware.cycles.constants import BEAT, BURST_BEATS, ISSUE, NEVER, REQUEST
 
 
 def bursts(address: int, beats: int) -> list[int]:
@@ -36,6 +36,15 @@ class ReadPort:
         self.taken: list[int] = [NEVER] * (depth + 1)
         self.issued = NEVER
         self._last = float(NEVER)
+
+    def window(self, beats: int) -> int:
+        """How many reads of `beats` beats are on their way at most."""
+        return max(1, self._depth // beats)
+
+    def sustains(self, beats: int, window: int, step: int) -> bool:
+        """Whether `window` reads on their way bring `beats` beats every `step` cycles."""
+        trip = REQUEST + ISSUE + self._latency + BEAT
+        return step >= beats * self._interval and step * window >= trip + beats
 
     def burst(self, beats: int, earliest: int) -> None:
         """Issue a burst, in the cycle `earliest` or later."""

@@ -1,8 +1,65 @@
 """The clock of the store unit: when each bank of partial sums has been stored."""
 
-from firmware.cycles.constants import GROUPS, NEVER, bank_ready
+from firmware.cycles.constants import (
+    ANSWER,
+    BIAS_AT,
+    GROUPS,
+    MOVED,
+    NEVER,
+    OUTPUT,
+    PARAMETER_BEATS,
+    QUEUE_WORDS,
+    REQUEST,
+    SECOND_AT,
+    bank_ready,
+    store_latency,
+)
 from firmware.cycles.nest import Nest
 from firmware.cycles.port import ReadPort
+
+BLOCK = 32      # words after which their times repeat: the reader's window, in words
+
+
+class Words:
+    """The words of the output, one by one: second operand in, output queue, bursts out.
+
+    begun[k] >= sent[k - QUEUE_WORDS] + 1: there is room in the output queue
+    sent[k] >= moved[k - QUEUE_WORDS] + 1: there is room in the writer
+    issued[k] >= answered[k - outstanding] + 1
+
+    Parameters
+    ----------
+    port: of the store's reads. second: whether each word has a second operand.
+    outstanding: bursts that await their answer at most.
+    """
+
+    def __init__(self, port: ReadPort, second: bool, outstanding: int, answer: int) -> None:
+        self._port, self._second = port, second
+        self._outstanding, self._answer = outstanding, answer
+        keep = max(outstanding, QUEUE_WORDS)
+        self.begun, self._sent, self._moved, self.answered = ([NEVER] * keep for _ in range(4))
+        self._keep = keep
+
+    def one(self, earliest: int) -> int:
+        """The next word: when its first group is issued."""
+        begin = max(earliest, self.begun[-1] + GROUPS, self._sent[-QUEUE_WORDS] + 1)
+        if self._second:
+            self._port.burst(2, REQUEST + 1)
+            self._port.take(2, self.begun[-QUEUE_WORDS] + GROUPS + SECOND_AT)
+            begin = max(begin, self._port.taken[-1] + 1)
+        sent = max(begin + GROUPS - 1 + store_latency() + OUTPUT, self._sent[-1] + 1,
+                   self._moved[-QUEUE_WORDS] + 1)
+        issued = max(sent + OUTPUT, self.answered[-self._outstanding] + 1)
+        moved = max(issued + MOVED, self._moved[-1] + MOVED)
+        for times, time in ((self.begun, begin), (self._sent, sent), (self._moved, moved),
+                            (self.answered, moved + self._answer)):
+            times.append(time)
+        return begin
+
+    def shift(self, cycles: int) -> None:
+        """Let everything have happened `cycles` later."""
+        for times in (self.begun, self._sent, self._moved, self.answered):
+            times[:] = [t + cycles for t in times[-self._keep:]]
 
 
 class StoreClock:
@@ -10,25 +67,69 @@ class StoreClock:
 
     Members
     -------
-    released: when the two latest banks may be claimed again, the older first.
-    last: when the last group was issued.
+    last: when the last group was issued. free: when the two latest banks may be claimed again.
     """
 
     def __init__(self, nest: Nest, port: ReadPort, latency: int) -> None:
         self._ready = bank_ready(nest.config)
-        self._second = nest.second
+        self._port = port
+        outstanding = nest.config.max_outstanding
+        self._answer = latency + ANSWER
+        self._words = Words(port, nest.second, outstanding, self._answer)
+        # fast enough a memory never holds up the store, but for the very first word
+        self._fast = port.sustains(2, BLOCK, GROUPS) and (
+            latency + MOVED + ANSWER + 1 <= GROUPS * outstanding)
+        self._first = latency + 9 + 2 * nest.second
         self.last = NEVER
-        self.released = [NEVER, NEVER]
-        self._first = latency + 9 + 2 * self._second
+        self.free = [NEVER, NEVER]
 
     def bank(self, multiplied: int, pixels: int) -> tuple[int, int]:
         """Store a bank whose last column was issued at `multiplied`; first and last group."""
-        start = max(multiplied + self._ready, self.last + 2, self._first)
-        self.last = start + GROUPS * pixels - 1
-        self.released = [self.released[1], self.last + 2]
+        start = max(multiplied + self._ready, self.last + 2)
+        set_free = self.free[0] - 1 + BIAS_AT
+        if self._fast:
+            start = max(start, self._first, set_free + PARAMETER_BEATS + 1)
+            self.last = start + GROUPS * pixels - 1
+        else:
+            for _ in range(2):
+                self._port.burst(2, REQUEST + 1)
+            self._port.take(PARAMETER_BEATS, set_free)
+            start = self._all(max(start, self._port.taken[-1] + 1), pixels)
+            self.last = self._words.begun[-1] + GROUPS - 1
+        self.free = [self.free[1], self.last + 2]
         return start, self.last
+
+    @property
+    def end(self) -> int:
+        """When the memory has acknowledged the last word."""
+        answered = self.last + store_latency() + 2 * OUTPUT + MOVED + self._answer
+        return max(answered, self._words.answered[-1]) + 1
+
+    def _all(self, start: int, pixels: int) -> int:
+        """Word by word until they repeat; returns when the first began."""
+        words, left = self._words, pixels - 1
+        first = words.one(start)
+        while left >= 4 * BLOCK:
+            begun = words.begun
+            steps = []
+            for _ in range(2):
+                before = begun[-1]
+                for _ in range(BLOCK):
+                    words.one(NEVER)
+                steps.append(begun[-1] - before)
+            left -= 2 * BLOCK
+            if abs(steps[0] - steps[1]) <= self._port.jitter:
+                repeats = left // BLOCK - 1
+                words.shift(repeats * steps[1])
+                self._port.shift(repeats * steps[1])
+                left -= repeats * BLOCK
+        for _ in range(left):
+            words.one(NEVER)
+        return first
 
     def shift(self, cycles: int) -> None:
         """Let everything have happened `cycles` later."""
         self.last += cycles
-        self.released = [t + cycles for t in self.released]
+        self.free = [t + cycles for t in self.free]
+        self._words.shift(cycles)
+        self._port.shift(cycles)
