@@ -39,6 +39,9 @@ def cycles(
         help="Denoising steps of an image; models with guidance take two calls each.")] = 20,
     size: Annotated[tuple[int, int] | None, typer.Option(
         help="Height and width of the latent; by default the model's.", show_default=False)] = None,
+    tokens: Annotated[int | None, typer.Option(
+        help="Of the context; by default the model's, or 1. To one token, cross-attention is a "
+             "constant.", show_default=False)] = None,
     weights: Annotated[int, typer.Option(help="Bits, 2, 3, 4 or 8.")] = 4,
     activations: Annotated[int, typer.Option(help="Bits, 2, 3, 4 or 8.")] = 4,
     rotate: Annotated[str, typer.Option(
@@ -57,12 +60,13 @@ def cycles(
     from firmware.configs import read_config
     from firmware.cycles.estimate import MemoryTiming
     from firmware.cycles.question import ask, summary
-    from firmware.models.library import read_model
+    from firmware.models.library import read_model, with_tokens
     if output is not None and output.suffix not in ENDINGS:
         raise ValueError(f"-o: wanted a file ending in {', '.join(ENDINGS)}, got {output}")
+    described = with_tokens(read_model(model), tokens)
     memory = MemoryTiming(latency=memory_latency, bandwidth=parse_bandwidth(bandwidth))
     answer = ask(
-        read_model(model), read_config(config), memory=memory, batch=batch, size=size,
+        described, read_config(config), memory=memory, batch=batch, size=size,
         weight_bits=weights, activation_bits=activations, rotate=cast(Axis, rotate), order=order,
         clock=clock, steps=steps)
     if output is not None:

@@ -33,9 +33,14 @@ def _table(*columns: str) -> Table:
     return table
 
 
+def number(value: float) -> str:
+    """About five digits."""
+    return f"{value:,.{3 if value < 100 else 1 if value < 10_000 else 0}f}"
+
+
 def _shares(item: Group | Run, total: int) -> list[str]:
     """Cycles, share of the step, array use, array busy."""
-    return [f"{item.cycles / 1e6:,.3f}", f"{item.cycles / total:.1%}",
+    return [number(item.cycles / 1e6), f"{item.cycles / total:.1%}",
             f"{item.ideal_cycles / item.cycles:.1%}", f"{item.busy / item.cycles:.1%}"]
 
 
@@ -52,8 +57,9 @@ def kinds_table(answer: Answer) -> Table:
 
     def add(group: Group, style: str = "") -> None:
         moved = sum(group.dram_bytes.values()) / 1e6
-        table.add_row(group.kind, f"{len(group.runs)}", f"{group.macs / 1e9:,.3f}",
-                      *_shares(group, step.cycles), f"{moved:,.1f}", group.bound, style=style)
+        table.add_row(group.kind, f"{len(group.runs)}", number(group.macs / 1e9),
+                      *_shares(group, step.cycles), f"{moved:,.{1 if moved < 1000 else 0}f}",
+                      group.bound, style=style)
     for group in groups(step.runs):
         add(group)
     add(Group(kind="one step", runs=step.runs), "bold")

@@ -23,8 +23,11 @@ PLAIN = {
     "center_input_sample": (False,), "class_embed_type": (None,), "num_class_embeds": (None,),
     "addition_embed_type": (None,), "encoder_hid_dim": (None,), "encoder_hid_dim_type": (None,),
     "time_embedding_type": ("positional",), "time_cond_proj_dim": (None,), "conv_in_kernel": (3,),
-    "conv_out_kernel": (3,),
+    "conv_out_kernel": (3,), "class_embeddings_concat": (False,),
 }
+# of those, what only adds to the time embedding or makes the context: no layer for it
+FOLDED = {"class_embed_type", "num_class_embeds", "addition_embed_type", "encoder_hid_dim",
+          "encoder_hid_dim_type", "time_cond_proj_dim"}
 
 
 def lower(model: Any, timesteps: Sequence[int], *, contexts: Tensor | None = None,
@@ -54,10 +57,11 @@ def lower(model: Any, timesteps: Sequence[int], *, contexts: Tensor | None = Non
         than one context token, a module without an entry in `quantisation`.
     """
     require(name, f"one of {MODELS}", type(model).__name__, type(model).__name__ in MODELS)
+    shapes = next(model.parameters()).is_meta
     for option, fine in PLAIN.items():
         value = model.config.get(option, fine[0])
-        require(name, f"{option} of {fine[0]!r}", repr(value), value in fine)
-    shapes = next(model.parameters()).is_meta
+        require(name, f"{option} of {fine[0]!r}", repr(value),
+                value in fine or (shapes and option in FOLDED))
     if contexts is not None:
         contexts = contexts[:, None] if contexts.dim() == 2 else contexts
         require(name, "one context token", f"{contexts.shape[1]}", shapes or contexts.shape[1] == 1)

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from inspect import signature
 from pathlib import Path
 from typing import Any
@@ -59,6 +59,21 @@ def read_model(model: str) -> ModelConfig:
     except ValueError as error:
         raise ValueError(f"{path}: wanted JSON, got {error}") from error
     return _checked(path, plain)
+
+
+def with_tokens(config: ModelConfig, tokens: int | None) -> ModelConfig:
+    """`config` with so many context tokens, unless that is None.
+
+    Raises
+    ------
+    ValueError: less than one, or a model without context.
+    """
+    if tokens is None:
+        return config
+    if tokens < 1 or config.kind != "UNet2DConditionModel":
+        raise ValueError(f"tokens: wanted at least 1 of a UNet2DConditionModel, got {tokens} of "
+                         f"{config.name}, a {config.kind}")
+    return replace(config, tokens=tokens)
 
 
 def _checked(path: Path, plain: Any) -> ModelConfig:

@@ -9,6 +9,7 @@ from firmware.models.listing import from_plain, to_plain
 from spec import Network
 
 LAYERS = FOLDER / "layers"
+EMBEDDINGS = ("time_embedding", "class_embedding", "add_embedding", "encoder_hid_proj")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +55,7 @@ def shapes(config: ModelConfig, size: int | tuple[int, int] | None = None) -> Sh
     ------
     ValueError: as `lower_shapes`.
     """
-    if size is None and config.path.parent == FOLDER:
+    if size is None and config.tokens == 1 and config.path.parent == FOLDER:
         return read_listing(config)
     return lower_shapes(config, size)
 
@@ -111,8 +112,8 @@ def _linear(module: Any) -> int:
 
 def _folded(model: Any, network: Network, tokens: int) -> tuple[Folded, ...]:
     """Time embedding and cross-attention."""
-    embedding = sum(_linear(part) for name, part in model.named_modules() if name in (
-        "time_embedding", "class_embedding", "add_embedding") or name.endswith("time_emb_proj"))
+    embedding = sum(_linear(part) for name, part in model.named_modules()
+                    if name in EMBEDDINGS or name.endswith("time_emb_proj"))
     found = [Folded(what="time embedding", macs=embedding)]
     blocks = [(name, m) for name, m in model.named_modules() if name.endswith(".attn2")]
     if blocks:

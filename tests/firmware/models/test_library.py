@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from firmware.models.library import make_model, names, read_model
+from firmware.models.library import make_model, names, read_model, with_tokens
 from golden.models.presets import unet_preset
 from golden.models.unet import make_unet
 
@@ -78,7 +78,7 @@ def test_a_bad_file_is_refused(write, content, text):
     ({"chanels": 3, "bloks": 1},
      r"mine: wanted fields of UNet2DModel \(sample_size, .*\), got bloks, chanels"),
     ({"down_block_types": ["DownBlock2D"]}, r"wanted a configuration that UNet2DModel takes, got"),
-    ({"down_block_types": ["Nothing", "DownBlock2D"]}, r"UNet2DModel takes, got ValueError: .*Noth"),
+    ({"down_block_types": ["Nothing", "DownBlock2D"]}, r"UNet2DModel takes, got ValueError: .*No"),
     ({"norm_num_groups": 3}, r"wanted a configuration that UNet2DModel takes, got"),
     ({"down_block_types": ["DownBlock2D", "AttnDownBlock2D"], "hqdm": {"heads": 3}},
      r"attentions.0: wanted channels in 3 heads, got 8"),
@@ -91,3 +91,11 @@ def test_a_bad_model_is_refused(write, change, text):
 def test_an_unknown_name_lists_the_known_ones():
     with pytest.raises(ValueError, match=r"wanted one of cifar10, ldm4-bedrooms, .* got 'ldm5'"):
         read_model("ldm5")
+
+
+def test_tokens():
+    config = read_model("cifar10")
+    assert with_tokens(config, None) is config and with_tokens(config, 77).tokens == 77
+    for name, tokens in (("cifar10", 0), ("ldm8-churches", 2)):
+        with pytest.raises(ValueError, match=rf"tokens: wanted at least 1 of a .* got {tokens}"):
+            with_tokens(read_model(name), tokens)

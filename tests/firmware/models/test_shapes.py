@@ -67,7 +67,8 @@ def test_resampling_of_residual_blocks():
     network = shapes(read_model("ldm8-churches")).network
     layers = {n.layer.name: n for n in network.nodes}
     host = {h.output: h for h in network.host}
-    down, up = layers["down_blocks.0.downsamplers.0.conv1"], layers["up_blocks.0.upsamplers.0.conv1"]
+    down = layers["down_blocks.0.downsamplers.0.conv1"]
+    up = layers["up_blocks.0.upsamplers.0.conv1"]
     assert down.layer.load.height == 16 and not down.layer.load.stages.names
     pooled = host[down.sources[0]]
     assert pooled.kind == "average" and pooled.stages.names == ("channel affine", "table")
