@@ -1,7 +1,6 @@
 """The pictures of `hqdm cycles`: rooflines, cycles lost, bytes moved."""
 
 from io import BytesIO
-from itertools import pairwise
 from types import ModuleType
 from typing import Any
 
@@ -16,7 +15,7 @@ PORT_COLOURS: dict[str, str] = dict(zip(
     PORTS, ("#0072B2", "#E69F00", "#56B4E9", "#009E73"), strict=True))
 KIND_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#E69F00", "#CC79A7", "#56B4E9", "#000000",
                 "#8C6D31", "#7F7F7F", "#882255")
-MARKERS = "osD^vP*Xh<"
+MARKERS = "osD^vPXh<>"
 SHOWN = 12
 
 
@@ -80,12 +79,12 @@ def lost(axis: Any, step: Step) -> None:
     for run in step.runs:
         edges.append(edges[-1] + run.cycles / 1e6)
     base = [0.0] * len(step.runs)
-    widths = [b - a for a, b in pairwise(edges)]
     for cause in CAUSES:
-        heights = [100 * run.stalls[cause] / run.cycles for run in step.runs]
-        axis.bar(edges[:-1], heights, widths, bottom=base, align="edge", linewidth=0,
-                 color=CAUSE_COLOURS[cause], label=cause)
-        base = [a + b for a, b in zip(base, heights, strict=True)]
+        tops = [low + 100 * run.stalls[cause] / run.cycles
+                for low, run in zip(base, step.runs, strict=True)]
+        axis.stairs(tops, edges, baseline=base, fill=True, color=CAUSE_COLOURS[cause],
+                    label=cause)
+        base = tops
     axis.set_xlim(0, edges[-1])
     axis.set_ylim(0, min(100, 1.25 * max(base)) or 1)
     axis.set_xlabel("million cycles since the start of the step; a bar's width is its layer's time",
