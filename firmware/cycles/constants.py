@@ -15,7 +15,7 @@ REQUEST = 1             # from a request to the cycle in which its burst is issu
 ISSUE = 1               # from there to `arvalid`; the memory counts its latency from here
 BEAT = 2                # from `rvalid` to the beat at the unit
 # rtl/control/fetch.py
-CHECKS = 30             # fields of the descriptor, one per cycle
+CHECKS = 31             # fields of the descriptor, one per cycle
 FETCH_STATES = 10       # states and hand-overs of the two reads
 # rtl/load
 SEQUENCE = 4            # from START, or from `next`, to a valid chunk
@@ -30,19 +30,17 @@ MIN_PASS = 4            # cycles between the starts of two passes
 SEQUENCER = 4           # from a column issued to the array
 SWAP = 3                # from the first column of a pass to `swap`, after which a tile is pushed
 LOADED = 2              # from the first row pushed to the first column that may be issued
-ARRAY_TO_BANK = 2       # from the last column out of the array to a complete bank, with `bank_ready`
+ARRAY_TO_BANK = 2       # from the last sum out of the array to a complete bank
 # rtl/store
 GROUPS = 4              # cycles per output word
 READ_LATENCY = 2        # from a group issued to the stages
-STAGES = {"channel": 3, "timestep": 3, "bias": 1, "second": 1}
+STAGES = {"channel": 3, "row scale": 3, "timestep": 3, "bias": 1, "second": 1}
 OUTPUT = 2              # from the stages to the writer, and from there to an address
 MOVED = 2               # from an address issued to the second half of its word
 ANSWER = 1              # from there to `wvalid`; the memory counts its latency from here
 QUEUE_WORDS = 8         # words of the second operand held, of the output queue and of the writer
 PARAMETER_BEATS = 4     # M and bias of an output word
 ALIGN = 2               # the second operand is shifted beside the stages before it
-BIAS_AT = sum(list(STAGES.values())[:list(STAGES).index("bias")])
-SECOND_AT = sum(list(STAGES.values())[:list(STAGES).index("second")]) - ALIGN
 NEVER = -(1 << 60)      # a time before everything
 
 
@@ -52,6 +50,16 @@ def _words(fields: tuple[Field, ...]) -> int:
 
 DESCRIPTOR_BITS = 32 * _words(FIELDS)
 STEP_BITS = 32 * _words(STEP_FIELDS)
+
+
+def stage_start(name: str) -> int:
+    """Cycles from the partial sums to the input of a stage of the store."""
+    return sum(list(STAGES.values())[:list(STAGES).index(name)])
+
+
+def second_at(row_scale: bool) -> int:
+    """Cycles from a group issued to the read of its second operand or row factor."""
+    return stage_start("row scale") if row_scale else stage_start("second") - ALIGN
 
 
 def setup_beats(config: Config) -> int:

@@ -38,6 +38,12 @@ class MemoryTiming:
             raise ValueError(f"memory bandwidth: wanted more than 0 bytes per cycle, got "
                              f"{self.bandwidth}")
 
+    def interval(self, config: Config) -> float:
+        """Cycles between two beats of a port that has the memory for itself."""
+        if self.bandwidth is None or self.bandwidth >= config.bus_bytes:
+            return 1
+        return config.bus_bytes / float(self.bandwidth)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Span:

@@ -91,6 +91,11 @@ class _Reading:
         self._left -= blocks * beats
 
 
+def _overlap(a: int, b: int, c: int, d: int) -> int:
+    """Common length of the intervals a .. b and c .. d."""
+    return max(0, min(b, d) - max(a, c))
+
+
 @dataclass
 class Loaded:
     """When a chunk is loaded.
@@ -100,16 +105,30 @@ class Loaded:
     start: when the data side is ready for the first beat. first, last: when these beats come.
     halted, claimed: when the pipeline stops because no half of the buffer is free, and when it
         may go on; it does not stop if the second comes before the first.
-    beats: of the chunk. ready: when it may be multiplied, set by the chunk after it.
+    beats: of the chunk. inside: those taken so far.
+    ready: when it may be multiplied, set by the chunk after it.
     """
 
     start: int
     first: int
     last: int
     beats: int
+    inside: int
     halted: int = NEVER
     claimed: int = NEVER
     ready: int = NEVER
+
+    def waiting(self, begin: int, end: int) -> int:
+        """Cycles from `begin` to `end` in which a beat was wanted and not there.
+
+        Those after the first beat are taken to be spread evenly.
+        """
+        early = _overlap(self.start, self.first, begin, end)
+        halted = _overlap(self.halted, self.claimed, self.first, self.last)
+        total = self.last + 1 - self.first - halted
+        late = _overlap(self.first, self.last + 1, begin, end) - _overlap(
+            self.halted, self.claimed, max(begin, self.first), min(end, self.last))
+        return early + late * (total - self.inside) // total
 
 
 class LoadClock:
@@ -132,6 +151,7 @@ class LoadClock:
         self._written = NEVER       # when the last operand of the chunk before was written
         self._reading: _Reading | None = None
         self.current: Loaded | None = None
+        self._before: Loaded | None = None
 
     def begin(self, chunk: Chunk) -> Loaded | None:
         """Let the first beats of the next chunk in; returns the one before, now `ready`."""
@@ -149,7 +169,8 @@ class LoadClock:
         if before and before.beats > self._latency:
             self._push(before, times)
         self._taken = max(self._written, self._loaded) + 1
-        self.current = Loaded(start, times[0], times[-1], beats)
+        self.current = Loaded(start, times[0], times[-1], beats, len(times))
+        self._before = before
         return before
 
     def _push(self, before: Loaded, times: list[int]) -> None:
@@ -175,8 +196,8 @@ class LoadClock:
             if moved >= self._latency:
                 now = max(now, before.claimed - 1)
             now += 1
-            begun = reading is not None and 0 < reading.left < total
-            if begun or (reading and reading.left and max(start, reading.next_beat()) <= now):
+            if reading and reading.left and (
+                    reading.left < total or max(start, reading.next_beat()) <= now):
                 reading.take(1, now)
                 now = self.port.taken[-1]
             elif now == idle:
@@ -194,7 +215,7 @@ class LoadClock:
         now.halted = max(now.last + 1, now.first + self._latency)
         if reading.left:
             reading.finish(now.claimed)
-            now.last = self.port.taken[-1]
+            now.last, now.inside = self.port.taken[-1], now.beats
 
     def flush(self) -> Loaded:
         """The last chunk is followed by nothing."""
@@ -204,7 +225,18 @@ class LoadClock:
             now.ready = now.last + self._latency + BANK_DONE
         else:
             self._push_short(now, None, 0)
+        self._before, self.current = now, None
         return now
+
+    @property
+    def times(self) -> tuple[int, ...]:
+        """What tells one state of the clock from another."""
+        return self._written, self.port.taken[-1], self.port.issued
+
+    def waiting(self, begin: int, end: int) -> int:
+        """Cycles from `begin` to `end` in which the unit wanted a beat that was not there."""
+        return sum(loaded.waiting(begin, end) for loaded in (self._before, self.current)
+                   if loaded)
 
     def shift(self, cycles: int) -> None:
         """Let everything have happened `cycles` later."""

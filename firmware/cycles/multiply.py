@@ -1,8 +1,8 @@
 """The clock of the array: passes, weight tiles, and what they wait for."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from firmware.cycles.constants import LOADED, MIN_PASS, NEVER, SWAP
+from firmware.cycles.constants import BURST_BEATS, LOADED, MIN_PASS, NEVER, REQUEST, SWAP
 from firmware.cycles.nest import Nest
 from firmware.cycles.port import ReadPort, bursts
 
@@ -10,13 +10,27 @@ STEADY = 4      # equal weight tiles in a row after which the others take as lon
 
 
 @dataclass
-class Waits:
-    """Cycles the array was idle, by what it waited for."""
+class Idle:
+    """Cycles the array was idle, by what it waited for; memory is what these waited for."""
 
-    operands: int = 0
-    weights: int = 0
-    weight_memory: int = 0
+    load: int = 0
+    weight: int = 0
     store: int = 0
+    memory: int = 0
+
+    @property
+    def values(self) -> tuple[int, ...]:
+        return self.load, self.weight, self.store, self.memory
+
+    def repeat(self, before: tuple[int, ...], times: int) -> None:
+        """Add `times` what has been added since the values were `before`."""
+        self.load, self.weight, self.store, self.memory = (
+            now + times * (now - then) for then, now in zip(before, self.values, strict=True))
+
+    def blame_memory(self, cause: str, cycles: int) -> None:
+        """`cycles` of those counted as `cause` were waits for a bus."""
+        setattr(self, cause, getattr(self, cause) - cycles)
+        self.memory += cycles
 
 
 class WeightClock:
@@ -34,30 +48,52 @@ class WeightClock:
         self._beats = nest.weight_beats
         # tiles after which the times repeat: those the FIFO holds, if it limits the rate
         self.window = port.window(self._beats)
-        self._bursts = bursts(0, self._beats)
+        self._bursts = [bursts(k, self._beats) for k in range(BURST_BEATS)]
+        self._address = 0
         self._last_rows = self._n - (self._beats - 1) * 8 // self._bits
         self._row = self._push = self._before = self.start = NEVER
-        self.starved = 0    # cycles the latest tile was late because of memory
+        self.starved = NEVER    # until then the latest tile waited for memory
+        self._first = NEVER     # first beat of a group
 
     def sustains(self, step: int) -> bool:
         """Whether a tile can come every `step` cycles: into the cells, and from memory."""
-        return step >= max(self._n, SWAP + LOADED) and self.port.sustains(self._beats, self.window, step)
+        pushed = step >= max(self._n, SWAP + LOADED)
+        return pushed and self.port.sustains(self._beats, self.window, step)
 
     def tile(self) -> int:
         """The next tile: when its first pass may start."""
         port, n = self.port, self._n
-        for beats in self._bursts:
-            port.burst(beats, 2)
+        for beats in self._bursts[self._address % BURST_BEATS]:
+            port.burst(beats, REQUEST + 1)
+        self._address += self._beats
         first, last = port.arrived[-self._beats], port.arrived[-1]
         free = max(self._row + n, self._before + n)
         self._row = max(free, first + 1)
         full = max(self._row + n, last + 1 + self._last_rows)
-        self.starved = full - max(free + n, 0)
+        self.starved = full - n if full > free + n else NEVER
         for k in range(self._beats):
             port.take(1, self._row - 1 + k * 8 // self._bits)
         push = max(self._push + n, self.start + SWAP, full)
         self._before, self._push = self._push, push
         return push + LOADED
+
+    def began(self) -> None:
+        """The latest tile is the first of a group."""
+        self._first = self.port.arrived[-self._beats]
+
+    @property
+    def arrivals(self) -> tuple[int, int]:
+        """When the tiles of the latest group came: first beat, and the cycle after the last."""
+        return self._first, self.port.arrived[-1] + 1
+
+    def restart(self) -> None:
+        """A new spatial tile: the stream is read from its beginning."""
+        self._address = 0
+
+    def skip(self, tiles: int, cycles: int) -> None:
+        """Let `tiles` more tiles have taken `cycles`."""
+        self._address += tiles * self._beats
+        self.shift(cycles)
 
     def shift(self, cycles: int) -> None:
         """Let everything have happened `cycles` later."""
@@ -73,14 +109,26 @@ class MultiplyClock:
 
     Members
     -------
-    end: the cycle after the last column issued. waits: see `Waits`. weights: the weight stream.
+    end: the cycle after the last column issued. idle: why none was. weights: the weight stream.
     """
 
     def __init__(self, nest: Nest, port: ReadPort) -> None:
         self.weights = WeightClock(nest, port)
-        self.waits = Waits()
+        self.idle = Idle()
         self.end = 1
+        self._rested = NEVER    # MIN_PASS cycles after the start of the latest pass
         self._nibbles = nest.act_nibbles
+
+    @property
+    def times(self) -> tuple[int, ...]:
+        """What tells one state of the clock from another."""
+        return self.end, self.weights.start, self.weights.port.arrived[-1]
+
+    def shift(self, cycles: int) -> None:
+        """Let everything have happened `cycles` later."""
+        self.weights.shift(cycles)
+        self.end += cycles
+        self._rested += cycles
 
     def group(self, ready: int, free: int, tiles: int, pixels: int) -> tuple[int, int]:
         """Multiply `tiles` weight tiles with the `pixels` columns of a chunk.
@@ -94,23 +142,27 @@ class MultiplyClock:
         First and last column issued.
         """
         now = max(self.end, ready, free)
-        self.waits.operands += max(0, ready - self.end)
-        self.waits.store += now - max(self.end, ready)
+        self.idle.load += max(0, ready - self.end)
+        self.idle.store += now - max(self.end, ready)
+        now = max(now, self._rested)
+        self.idle.weight += now - max(self.end, ready, free)
         length = max(pixels, MIN_PASS) * self._nibbles
-        done, history = 0, list[tuple[int, int, int]]()
+        done, history = 0, list[tuple[int, ...]]()
         first = None
         while done < tiles:
             start = self._start(now)
-            first = start if first is None else first
+            if first is None:
+                first = start
+                self.weights.began()
             now, done = start + length, done + 1
-            history.append((start, self.waits.weights, self.waits.weight_memory))
+            history.append((start, self.idle.weight, self.idle.memory))
             if tiles - done > 1:
                 block, repeats = self._repeats(history, tiles - done)
                 if repeats:
                     now += self._skip(history, block, repeats)
                     done, history = done + block * repeats, []
         last = now - length + (self._nibbles - 1) * max(pixels, MIN_PASS) + pixels - 1
-        self.end = last + 1
+        self.end, self._rested = last + 1, now
         assert first is not None
         return first, last
 
@@ -118,15 +170,16 @@ class MultiplyClock:
         """The next weight tile is there: when its first pass starts."""
         weights = self.weights
         start = max(now, weights.tile())
-        self.waits.weights += start - now
-        self.waits.weight_memory += min(start - now, max(0, weights.starved))
+        starved = min(start - now, max(0, weights.starved - now))
+        self.idle.weight += start - now - starved
+        self.idle.memory += starved
         weights.start = start
         return start
 
-    def _repeats(self, history: list[tuple[int, int, int]], left: int) -> tuple[int, int]:
+    def _repeats(self, history: list[tuple[int, ...]], left: int) -> tuple[int, int]:
         """Weight tiles that take as long as as many before them, and how often they still do."""
         if len(history) > STEADY:
-            starts = [start for start, _, _ in history[-STEADY - 1:]]
+            starts = [entry[0] for entry in history[-STEADY - 1:]]
             step = starts[-1] - starts[-2]
             if self.weights.sustains(step) and starts == list(
                     range(starts[0], starts[-1] + 1, step)):
@@ -138,12 +191,12 @@ class MultiplyClock:
                 return block, left // block
         return 1, 0
 
-    def _skip(self, history: list[tuple[int, int, int]], block: int, repeats: int) -> int:
+    def _skip(self, history: list[tuple[int, ...]], block: int, repeats: int) -> int:
         """Let `block` weight tiles repeat; returns the cycles they take."""
         cycles, waited, starved = (
             repeats * (after - before)
             for before, after in zip(history[-1 - block], history[-1], strict=True))
-        self.weights.shift(cycles)
-        self.waits.weights += waited
-        self.waits.weight_memory += starved
+        self.weights.skip(block * repeats, cycles)
+        self.idle.weight += waited
+        self.idle.memory += starved
         return cycles

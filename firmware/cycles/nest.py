@@ -1,6 +1,6 @@
 """The loop nest of a layer as numbers: what each spatial tile and chunk reads and multiplies."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from math import gcd, lcm
 
@@ -27,7 +27,6 @@ class Chunk:
     unit: tuple[BURST, ...]
     beats: int
     nibbles: int
-    words: int
 
     @property
     def unit_beats(self) -> int:
@@ -41,6 +40,8 @@ class Nest:
     layer: Layer
     config: Config
     tiles: TilePlan
+    _units: dict[tuple[int, int, int], tuple[BURST, ...]] = field(
+        default_factory=dict, compare=False, repr=False)
 
     @cached_property
     def source_words(self) -> tuple[int, int]:
@@ -108,16 +109,34 @@ class Nest:
         words, step = word_count(self.layer, self.config), self.tiles.chunk_words
         return [min(step, words - w) for w in range(0, words, step)]
 
-    def chunk(self, tile: int, index: int, *, seek: int = 0) -> Chunk:
-        """Chunk `index` of a spatial tile."""
-        first = sum(self.chunk_words[:index])
+    def chunk(self, tile: int, index: int, *, moved: bool = True) -> Chunk:
+        """Chunk `index` of a spatial tile; `moved`: the chunk before was in the tile before."""
         words = self.chunk_words[index]
-        row = self.first_rows[tile]
         beats = 2 * words * self.rows[tile] * self.layer.load.width
-        return Chunk(seek, self._unit(row, first, words), beats, self.act_nibbles, words)
+        unit = self._unit(self.first_rows[tile] % 16, sum(self.chunk_words[:index]), words)
+        return Chunk(self._seek(tile) if moved else 0, unit, beats, self.act_nibbles)
+
+    def _seek(self, tile: int) -> int:
+        return self.first_rows[tile] - self.first_rows[tile - 1] if tile else 0
+
+    def alike(self, tile: int) -> int:
+        """How many spatial tiles after `tile` are loaded and multiplied like it."""
+        like, count = self._signature(tile), 0
+        while tile + count + 1 < len(self.pixels) and self._signature(tile + count + 1) == like:
+            count += 1
+        return count
+
+    def _signature(self, tile: int) -> tuple[object, ...]:
+        return self.pixels[tile], self.chunk(tile, 0)
 
     def _unit(self, row: int, first: int, words: int) -> tuple[BURST, ...]:
-        """Bursts from the first pixel of source row `row` on until they repeat.
+        key = row, first, words
+        if key not in self._units:
+            self._units[key] = self._bursts(*key)
+        return self._units[key]
+
+    def _bursts(self, row: int, first: int, words: int) -> tuple[BURST, ...]:
+        """Bursts from the first pixel of source row `row` (modulo 16) on until they repeat.
 
         The tensors are taken to begin at a multiple of 16 beats.
         """

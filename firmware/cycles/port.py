@@ -15,12 +15,14 @@ def bursts(address: int, beats: int) -> list[int]:
 class ReadPort:
     """When beats arrive and leave: bursts in order, as many beats claimed as the FIFO holds.
 
-    issue[b] = max(issue[b-1] + 1, earliest, taken[last beat of b - depth] + 1)
+    issue[b] = max(issue[b-1] + 1, earliest, taken[last beat of b - depth] + 1,
+                   last beat of b - outstanding + 1)
     arrived[b] = max(issue[b] + 1 + latency, arrived[b-1] + interval)
 
     Parameters
     ----------
     latency: of the memory. interval: cycles between two beats. depth: beats of the FIFO.
+    outstanding: bursts on their way at most.
 
     Members
     -------
@@ -29,8 +31,11 @@ class ReadPort:
     jitter: by how much equal numbers of beats may differ in time, by rounding.
     """
 
-    def __init__(self, latency: int, interval: float, depth: int) -> None:
+    def __init__(self, latency: int, interval: float, depth: int, outstanding: int,
+                 ) -> None:
         self._latency, self._interval, self._depth = latency, interval, depth
+        self._outstanding = outstanding
+        self._answered = [float(NEVER)] * outstanding   # last beats of the bursts, on the bus
         self.jitter = int(interval != 1)
         self.arrived: list[int] = [NEVER] * (depth + 1)
         self.taken: list[int] = [NEVER] * (depth + 1)
@@ -39,7 +44,7 @@ class ReadPort:
 
     def window(self, beats: int) -> int:
         """How many reads of `beats` beats are on their way at most."""
-        return max(1, self._depth // beats)
+        return max(1, min(self._depth // beats, self._outstanding))
 
     def sustains(self, beats: int, window: int, step: int) -> bool:
         """Whether `window` reads on their way bring `beats` beats every `step` cycles."""
@@ -49,7 +54,8 @@ class ReadPort:
     def burst(self, beats: int, earliest: int) -> None:
         """Issue a burst, in the cycle `earliest` or later."""
         claimed = self.taken[len(self.arrived) + beats - self._depth - 1]
-        self.issued = issued = max(self.issued + 1, earliest, claimed + 1)
+        self.issued = issued = max(self.issued + 1, earliest, claimed + 1,
+                                   int(self._answered[-self._outstanding]) + 1)
         first = max(issued + ISSUE + self._latency, self._last + self._interval)
         if self._interval == 1:
             self.arrived.extend(range(int(first) + BEAT, int(first) + BEAT + beats))
@@ -57,6 +63,7 @@ class ReadPort:
             self.arrived.extend(-int(-(first + k * self._interval) // 1) + BEAT
                                 for k in range(beats))
         self._last = first + (beats - 1) * self._interval
+        self._answered.append(self._last)
 
     def take(self, count: int, earliest: int) -> None:
         """The unit takes `count` of the beats that have been issued, one per cycle."""
@@ -79,3 +86,4 @@ class ReadPort:
         self.arrived = [t + cycles for t in self.arrived[-keep - pending:]]
         self.issued += cycles
         self._last += cycles
+        self._answered = [t + cycles for t in self._answered[-self._outstanding:]]

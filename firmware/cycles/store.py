@@ -2,7 +2,6 @@
 
 from firmware.cycles.constants import (
     ANSWER,
-    BIAS_AT,
     GROUPS,
     MOVED,
     NEVER,
@@ -10,8 +9,9 @@ from firmware.cycles.constants import (
     PARAMETER_BEATS,
     QUEUE_WORDS,
     REQUEST,
-    SECOND_AT,
     bank_ready,
+    second_at,
+    stage_start,
     store_latency,
 )
 from firmware.cycles.nest import Nest
@@ -29,36 +29,37 @@ class Words:
 
     Parameters
     ----------
-    port: of the store's reads. second: whether each word has a second operand.
+    port: of the store's reads. second: when a word frees its second operand, after its
+        last group; None if there is none.
     outstanding: bursts that await their answer at most.
     """
 
-    def __init__(self, port: ReadPort, second: bool, outstanding: int, answer: int) -> None:
+    def __init__(self, port: ReadPort, second: int | None, outstanding: int, answer: int) -> None:
         self._port, self._second = port, second
         self._outstanding, self._answer = outstanding, answer
         keep = max(outstanding, QUEUE_WORDS)
-        self.begun, self._sent, self._moved, self.answered = ([NEVER] * keep for _ in range(4))
+        self.begun, self.sent, self._moved, self.answered = ([NEVER] * keep for _ in range(4))
         self._keep = keep
 
     def one(self, earliest: int) -> int:
         """The next word: when its first group is issued."""
-        begin = max(earliest, self.begun[-1] + GROUPS, self._sent[-QUEUE_WORDS] + 1)
-        if self._second:
+        begin = max(earliest, self.begun[-1] + GROUPS, self.sent[-QUEUE_WORDS] + 1)
+        if self._second is not None:
             self._port.burst(2, REQUEST + 1)
-            self._port.take(2, self.begun[-QUEUE_WORDS] + GROUPS + SECOND_AT)
+            self._port.take(2, self.begun[-QUEUE_WORDS] + GROUPS + self._second)
             begin = max(begin, self._port.taken[-1] + 1)
-        sent = max(begin + GROUPS - 1 + store_latency() + OUTPUT, self._sent[-1] + 1,
+        sent = max(begin + GROUPS - 1 + store_latency() + OUTPUT, self.sent[-1] + 1,
                    self._moved[-QUEUE_WORDS] + 1)
         issued = max(sent + OUTPUT, self.answered[-self._outstanding] + 1)
         moved = max(issued + MOVED, self._moved[-1] + MOVED)
-        for times, time in ((self.begun, begin), (self._sent, sent), (self._moved, moved),
+        for times, time in ((self.begun, begin), (self.sent, sent), (self._moved, moved),
                             (self.answered, moved + self._answer)):
             times.append(time)
         return begin
 
     def shift(self, cycles: int) -> None:
         """Let everything have happened `cycles` later."""
-        for times in (self.begun, self._sent, self._moved, self.answered):
+        for times in (self.begun, self.sent, self._moved, self.answered):
             times[:] = [t + cycles for t in times[-self._keep:]]
 
 
@@ -68,25 +69,30 @@ class StoreClock:
     Members
     -------
     last: when the last group was issued. free: when the two latest banks may be claimed again.
+    starved: cycles the store of each was held up by memory.
     """
 
     def __init__(self, nest: Nest, port: ReadPort, latency: int) -> None:
         self._ready = bank_ready(nest.config)
         self._port = port
         outstanding = nest.config.max_outstanding
+        row_scale = nest.layer.store.stages.row_scale
+        second = second_at(row_scale) if nest.second else None
         self._answer = latency + ANSWER
-        self._words = Words(port, nest.second, outstanding, self._answer)
+        self._words = Words(port, second, outstanding, self._answer)
         # fast enough a memory never holds up the store, but for the very first word
         self._fast = port.sustains(2, BLOCK, GROUPS) and (
             latency + MOVED + ANSWER + 1 <= GROUPS * outstanding)
         self._first = latency + 9 + 2 * nest.second
         self.last = NEVER
         self.free = [NEVER, NEVER]
+        self.starved = [0, 0]
 
     def bank(self, multiplied: int, pixels: int) -> tuple[int, int]:
         """Store a bank whose last column was issued at `multiplied`; first and last group."""
-        start = max(multiplied + self._ready, self.last + 2)
-        set_free = self.free[0] - 1 + BIAS_AT
+        ready = max(multiplied + self._ready, self.last + 2)
+        start = ready
+        set_free = self.free[0] - 1 + stage_start("bias")
         if self._fast:
             start = max(start, self._first, set_free + PARAMETER_BEATS + 1)
             self.last = start + GROUPS * pixels - 1
@@ -97,7 +103,20 @@ class StoreClock:
             start = self._all(max(start, self._port.taken[-1] + 1), pixels)
             self.last = self._words.begun[-1] + GROUPS - 1
         self.free = [self.free[1], self.last + 2]
+        self.starved = [self.starved[1], self.last + 1 - ready - GROUPS * pixels]
         return start, self.last
+
+    @property
+    def times(self) -> tuple[int, ...]:
+        """What tells one state of the clock from another."""
+        if self._fast:
+            return (self.last,)
+        return self.last, self._words.answered[-1], self._port.taken[-1]
+
+    @property
+    def handed(self) -> int:
+        """When the writer had the last word."""
+        return max(self.last + store_latency() + OUTPUT, self._words.sent[-1])
 
     @property
     def end(self) -> int:
