@@ -1,4 +1,4 @@
-# make test does everything on a fresh machine: virtual environment, packages, tests.
+# On a fresh machine make sample and make test do everything: virtual environment, packages, work.
 
 SHELL       := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -7,8 +7,10 @@ BIN         := $(VENV)/bin
 READY       := $(VENV)/ready
 JOBS        ?= 2
 FOLDERS     := spec golden rtl sim firmware tests bench
+MODEL       ?= models/cifar10
+SAMPLES     ?= build/sample
 
-.PHONY: help setup test lint clean
+.PHONY: help setup sample test lint clean
 
 help:           ## show the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "%-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,6 +34,20 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
 	    --constraint constraints.txt --editable '.[dev]'
 	@touch $@
+
+# the golden grid is made while the simulator is built and runs; a background job ignores Ctrl-C
+sample:         ## sample 16 images with the golden model and one through the RTL, compared
+	@[ -f $(MODEL)/w4a4.integers.safetensors ] && [ -f $(MODEL)/decoder.safetensors ] || { \
+	    echo "sample: wanted the model in $(MODEL), found none; docs/recipe.md makes one" >&2; \
+	    exit 1; }
+	@$(MAKE) --no-print-directory setup
+	@mkdir -p $(SAMPLES); export OMP_NUM_THREADS=1; \
+	$(BIN)/hqdm sample --backend golden -n 16 --steps 20 --model $(MODEL) \
+	    -o $(SAMPLES)/golden.png > $(SAMPLES)/golden.txt 2> $(SAMPLES)/golden.err & golden=$$!; \
+	trap 'kill $$golden 2>/dev/null || true' EXIT; \
+	$(BIN)/hqdm sample --backend rtl --config n16 -n 1 --steps 20 --compare layers \
+	    --model $(MODEL) -o $(SAMPLES)/rtl.png; \
+	wait $$golden || { cat $(SAMPLES)/golden.err >&2; exit 1; }; cat $(SAMPLES)/golden.txt
 
 test: $(READY)  ## run pytest on tests/ and sim/
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal tests/ sim/

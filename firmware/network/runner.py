@@ -80,6 +80,7 @@ class DeviceNetwork:
         self.program, self.transport = program, transport
         self.driver = Driver(transport, program.config, watchdog)
         self._shapes = {t.name: t for t in program.network.network.tensors}
+        self._writers = {node.node.output: node for node in program.nodes}
         self._statistics: dict[str, Statistics] = {}
         self._timestep = self._class = 0
         for address, image in program.pieces:
@@ -133,11 +134,10 @@ class DeviceNetwork:
         return Carrier(values, self._exponent(name))
 
     def _exponent(self, name: str) -> int:
-        network = self.program.network
-        for program in self.program.nodes:
-            if program.node.output == name:
-                return int(program.parameters.base.output_exponent[self._timestep])
-        return int(network.input_exponent[self._timestep])
+        program = self._writers.get(name)
+        table = (self.program.network.input_exponent if program is None
+                 else program.parameters.base.output_exponent)
+        return int(table[self._timestep])
 
     def _read(self, address: int, channels: int, height: int, width: int) -> Tensor:
         config = self.program.config

@@ -1,6 +1,8 @@
 """`hqdm sample --backend rtl`: golden's bytes, resumed after Ctrl-C, faults in one line."""
 
 import json
+import subprocess
+from pathlib import Path
 
 import pytest
 import torch
@@ -215,3 +217,14 @@ def test_latents_are_encoded_alike(folder):
     for i, row in enumerate(x):
         one = network.encode(row, 1)
         assert isinstance(one, Carrier) and torch.equal(one.values, whole.values[i])
+
+
+def test_make_sample_without_a_model(tmp_path):
+    """One line, before anything is installed or built."""
+    root = Path(__file__).resolve().parents[3]
+    ran = subprocess.run(["make", "-C", str(root), "--no-print-directory", "sample",
+                          f"MODEL={tmp_path}"], capture_output=True, text=True, check=False)
+    assert ran.returncode == 2 and not ran.stdout
+    lines = [line for line in ran.stderr.splitlines() if not line.startswith("make")]
+    wanted = f"sample: wanted the model in {tmp_path}, found none; docs/recipe.md makes one"
+    assert lines == [wanted]
