@@ -155,6 +155,7 @@ class MultiplyClock:
                 first = start
                 self.weights.began()
             now, done = start + length, done + 1
+            self.idle.weight += length - pixels * self._nibbles
             history.append((start, self.idle.weight, self.idle.memory))
             if tiles - done > 1:
                 block, repeats = self._repeats(history, tiles - done)
@@ -162,6 +163,7 @@ class MultiplyClock:
                     now += self._skip(history, block, repeats)
                     done, history = done + block * repeats, []
         last = now - length + (self._nibbles - 1) * max(pixels, MIN_PASS) + pixels - 1
+        self.idle.weight -= now - last - 1
         self.end, self._rested = last + 1, now
         assert first is not None
         return first, last
