@@ -104,6 +104,9 @@ def sample(
         result = draw(path, find_decoder(path), output, labels, backend=backend, device=device,
                       **shared)
     print_values({"model": model.name} | result, as_json)
+    if backend == "rtl" and not as_json:
+        print(f"mismatches {result['mismatches']} in {result['layers_compared']} layers of all "
+              f"steps; cycles per step {max(result['cycles_per_step']):,}")
     if result["first_mismatch"]:
         raise RuntimeError(f"golden and the core differ: {result['first_mismatch']}")
 

@@ -95,6 +95,13 @@ def test_modes(run, functional, mode, compared):
     assert status == 0 and (result["layers_compared"], result["mismatches"]) == (compared, 0)
 
 
+def test_the_last_line_says_it(capsys, functional, folder, tmp_path):
+    assert main(["sample", "--model", str(folder), "--steps", "2", "--config", "n4", "--backend",
+                 "rtl", "-n", "1", "-o", str(tmp_path / "x.png")]) == 0
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last == "mismatches 0 in 256 layers of all steps; cycles per step 0"
+
+
 def test_images_do_not_depend_on_the_batch(folder):
     """Guided sampling of three images at once and one by one: equal bits."""
     from golden.evaluation.subjects import load_subject
