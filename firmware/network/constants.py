@@ -1,9 +1,9 @@
 """Parameters of the layers the core runs, made of those of a network's node."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
+from typing import Any
 
 import torch
-from torch import Tensor
 
 from golden.parameters import Parameters
 from golden.stages import LayerParameters
@@ -31,12 +31,8 @@ def device_parameters(node: Node, parameters: LayerParameters) -> tuple[Paramete
 
 
 def _repeated(base: Parameters, classes: int) -> Parameters:
-    """Tables of T entries -> T * classes."""
-    def table(values: Tensor) -> Tensor:
-        return values.repeat_interleave(classes)
-
-    return replace(
-        base, load_multiplier=table(base.load_multiplier), load_shift=table(base.load_shift),
-        step_multiplier=table(base.step_multiplier), step_shift=table(base.step_shift),
-        residual_shift=table(base.residual_shift), source_exponent=table(base.source_exponent),
-        output_exponent=table(base.output_exponent))
+    """Tables of T entries -> T * classes; weights, multipliers and bias as they are."""
+    tables: dict[str, Any] = {
+        field.name: getattr(base, field.name).repeat_interleave(classes) for field in fields(base)
+        if field.name not in ("weights", "multipliers", "bias", "channel_shift")}
+    return replace(base, **tables)
