@@ -28,8 +28,8 @@ def cycles(
     config: Annotated[str, typer.Option(
         help=f"One of {', '.join(PRESETS)}, or a JSON file of a configuration.")] = "n16",
     batch: Annotated[int, typer.Option(
-        help="Images of the call that is a step; they share the weights. 2: both halves of a "
-             "guided image.")] = 1,
+        help="Images of the call that is a step; they share the weights where that helps. 2: "
+             "both halves of a guided image.")] = 1,
     memory_latency: Annotated[int, typer.Option(help="Cycles.")] = 40,
     bandwidth: Annotated[str | None, typer.Option(
         help="Bytes per cycle that all ports share; by default each port has its whole width.",

@@ -18,7 +18,8 @@ DEFAULT_MEMORY = MemoryTiming()
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """A layer the core runs, and how often with these sizes: per head and image of a product.
+    """A layer the core runs, and how often: for each head of a product, and for each image whose
+    weights are not shared.
 
     Members
     -------
@@ -153,17 +154,26 @@ def _named(layer: Layer, config: Config, memory: MemoryTiming) -> Estimate:
 
 
 def node_runs(node: Node, batch: int, config: Config, memory: MemoryTiming) -> Run:
-    """The device layers of `node` for `batch` images, which share the weights where there are any.
+    """The device layers of `node` for `batch` images.
+
+    Images are stacked, so that they share the weights, where that takes no more cycles than one
+    after the other: rows between them cost some, and some stacks fit no tile as well.
 
     Raises
     ------
     ValueError: a layer that does not fit the configuration.
     """
     layers = device_layers(node)
-    product = node.layer.multiply.product != "none"
-    layer = layers[0] if product else stacked(layers[0], batch)
-    return Run(name=node.layer.name, estimate=_named(layer, config, memory),
-               runs=len(layers) * batch if product else 1, macs=batch * node.layer.macs)
+    one = Run(name=node.layer.name, estimate=_named(layers[0], config, memory),
+              runs=len(layers) * batch, macs=batch * node.layer.macs)
+    if batch == 1 or node.layer.multiply.product != "none":
+        return one
+    try:
+        layer = stacked(layers[0], batch)
+    except ValueError:      # more rows than a layer may have
+        return one
+    together = replace(one, runs=1, estimate=_named(layer, config, memory))
+    return min(together, one, key=lambda run: run.cycles)
 
 
 def _host_tensor(host: HostTensor, network: Network) -> Iterator[HostWork]:

@@ -63,7 +63,7 @@ def ask(model: ModelConfig, config: Config, *, memory: MemoryTiming = DEFAULT_ME
 
     Parameters
     ----------
-    batch: images that share the weights: 2 are the halves of a guided image.
+    batch: images of a call: 2 are the halves of a guided image.
     size: height and width of the latent; the model's by default.
     rotate: axis of the rotation of convolutions; linear layers rotate along channels, or not at
         all with "none".

@@ -96,7 +96,8 @@ def _pairs(title: str, rows: Iterable[tuple[str, str]]) -> Table:
 def headline(answer: Answer) -> list[str]:
     """The answer in a few lines."""
     step, model = answer.step, answer.model
-    images = "1 image" if step.batch == 1 else f"{step.batch} images that share the weights"
+    images = "1 image" if step.batch == 1 else (
+        f"{step.batch} images, sharing weights where that helps")
     calls = "2 calls each" if model.guidance else "1 call each"
     shares = waits(Group(kind="one step", runs=step.runs)) or "nothing"
     text = f"""\

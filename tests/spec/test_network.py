@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from spec import Layer, Load, LoadStages, Multiply, Network, Node, Store, StoreStages, Table
+from spec import HostTensor, Layer, Load, LoadStages, Multiply, Network, Node, Store, StoreStages, Table
 from spec import TensorSpec as T
 
 
@@ -77,3 +77,33 @@ def test_stages_have_names():
     assert gated.stages == ("row affine", "channel affine", "class bias", "gate", "row statistics")
     assert gated.stored_channels == 4
     assert layer().stages == ()
+
+
+def hosted(host, *nodes, size=(2, 2)):
+    made = T(name="h", channels=4, height=size[0], width=size[1])
+    return Network(name="n", tensors=(*tensors("x", "a", "b"), made), nodes=nodes or (A,),
+                   input="x", output=(nodes or (A,))[-1].output, timesteps=1, host=(host,))
+
+
+def test_the_host_makes_tensors_of_written_ones():
+    """Pooled, doubled, or the same in every step; a later layer may read them."""
+    pooled = HostTensor(output="h", kind="average", source="a")
+    assert hosted(pooled).host == (pooled,)
+    hosted(HostTensor(output="h", kind="repeat", source="a"), size=(8, 8))
+    constant = HostTensor(output="h", kind="constant")
+    hosted(constant, A, replace(B, second="h"), size=(4, 4))
+
+
+@pytest.mark.parametrize(("host", "size", "text"), [
+    (HostTensor(output="z", kind="average", source="a"), (2, 2),
+     r"z: wanted a declared tensor made of another, got average of 'a'"),
+    (HostTensor(output="h", kind="average", source="b"), (2, 2), r"got average of 'b'"),
+    (HostTensor(output="h", kind="average"), (2, 2), r"got average of None"),
+    (HostTensor(output="h", kind="average", source="a"), (4, 4), r"average of 2 x 2 pixels of"),
+    (HostTensor(output="h", kind="repeat", source="a"), (2, 2), r"repeat of 2 x 2 pixels of"),
+    (HostTensor(output="h", kind="average", source="a", stages=LoadStages(
+        channel="group_norm", groups=2)), (2, 2), r"stored with its channel statistics"),
+])
+def test_tensors_the_host_cannot_make(host, size, text):
+    with pytest.raises(ValueError, match=text):
+        hosted(host, size=size)
