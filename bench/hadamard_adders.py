@@ -17,7 +17,7 @@ from amaranth.back import rtlil
 
 from rtl.load.hadamard import Hadamard
 from spec.config import PRESETS, Config
-from spec.fixed import CARRIER_BITS, NIBBLE
+from spec.fixed import CARRIER_BITS, QUANTISED_BITS
 
 SCRIPT = "read_rtlil design.il; proc; opt; json -o cells.json"
 STAGE = re.compile(r"^top\.(lane|time)_stage\d+$")
@@ -30,8 +30,8 @@ def forward(config: Config) -> Hadamard:
 
 
 def inverse(config: Config) -> Hadamard:
-    """Nibbles to operands."""
-    return Hadamard(config.lanes, NIBBLE, config.operand_bits)
+    """Quantised values to operands."""
+    return Hadamard(config.lanes, QUANTISED_BITS, config.operand_bits)
 
 
 def cells(hadamard: Hadamard) -> tuple[Counter[str], Counter[str]]:

@@ -47,8 +47,9 @@ def head_weights(node: Node, parameters: LayerParameters, other: Tensor, timeste
     ----------
     other: int16 (C, keys): keys of scores, values of a mix.
     """
+    limit = symmetric_max(PRODUCT_BITS)
     q = quantise(other.to(torch.int64), int(parameters.weight_multiplier[timestep]),
-                 int(parameters.weight_shift[timestep]), symmetric_max(PRODUCT_BITS))
+                 int(parameters.weight_shift[timestep]), -limit, limit)
     blocks = q.to(torch.int16).chunk(node.layer.multiply.heads)     # heads x (size, keys)
     if node.layer.multiply.product == "scores":
         blocks = tuple(block.T for block in blocks)

@@ -107,6 +107,7 @@ def step_values(layer: Layer, parameters: Parameters, timestep: int, bias: int) 
     return {
         "load_multiplier": int(parameters.load_multiplier[timestep]),
         "load_shift": int(parameters.load_shift[timestep]) - folded,
+        "low": -int(parameters.load_low[timestep]), "high": int(parameters.load_high[timestep]),
         "step_multiplier": int(parameters.step_multiplier[timestep]),
         "step_shift": int(parameters.step_shift[timestep]),
         "residual_shift": int(parameters.residual_shift[timestep]) + RESIDUAL_SHIFT,
@@ -123,7 +124,7 @@ def _shape_fields(layer: Layer, config: Config, tiles: TilePlan) -> dict[str, in
     return {
         "config_hash": config.hash,
         "axis": int(load.axis == "width" and load.order > 0), "order": order,
-        "act_nibbles": nibbles(load.bits), "act_max": load.quant_max,
+        "act_nibbles": nibbles(load.bits),
         "weight_bits": min(multiply.bits, NIBBLE), "weight_nibbles": nibbles(multiply.bits),
         "residual": RESIDUAL_CODES[layer.store.residual],
         "row_scale": int(layer.store.stages.row_scale),

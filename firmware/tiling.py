@@ -113,12 +113,17 @@ class _Costs:
         return exposed + (len(rows) - 1) * whole + last + traffic // TRAFFIC_WEIGHT
 
 
+def operand_bits(layer: Layer) -> int:
+    """Width of the operands of `layer` as the hardware sees it."""
+    return required_operand_bits(layer.load.bits, hardware_order(layer), layer.load.ranged)
+
+
 def _refuse(layer: Layer, config: Config) -> str:
     """Why no plan fits: what the smallest tile needs and what the configuration has."""
     rows = int(tile_source_rows(layer, 1).max())
     chunk = min(rotation_words(layer, config), word_count(layer, config))
     operands = nibbles(layer.load.bits) * chunk * rows * layer.load.width
-    bits = required_operand_bits(layer.load.bits, hardware_order(layer))
+    bits = operand_bits(layer)
     text = (
         f"{layer.name}: does not fit {config.name}: the smallest tile needs {layer.out_width} "
         f"accumulator words (has {config.acc_words}), {operands} operand buffer words "
@@ -129,7 +134,7 @@ def _refuse(layer: Layer, config: Config) -> str:
 
 def candidates(layer: Layer, config: Config) -> Iterator[TilePlan]:
     """Every plan worth considering that fits: even cuts of the rows and of the words."""
-    if required_operand_bits(layer.load.bits, hardware_order(layer)) > config.operand_bits:
+    if operand_bits(layer) > config.operand_bits:
         return
     costs, words = _Costs(layer=layer, config=config), word_count(layer, config)
     chunk_sizes = _even_parts(words, rotation_words(layer, config))

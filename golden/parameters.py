@@ -22,6 +22,8 @@ class Parameters:
     weights: int16 [O, I, R, R], integers in `spec.fixed.weight_range(bits)`; empty for a product
         of activations.
     load_multiplier, load_shift: int64 [T], m in 1..65535 and s in 1..47 of the quantiser.
+    load_low, load_high: int64 [T], bounds of the quantised values: -Q and Q, or with
+        `layer.load.ranged` low <= 0 <= high with high - low < 2**bits.
     multipliers: int64 [O], M in 1..65535.
     channel_shift: S1 in 0..47, shared by all output channels.
     step_multiplier, step_shift: int64 [T], Mt in 1..65535 and St in 0..47.
@@ -34,6 +36,8 @@ class Parameters:
     weights: Tensor
     load_multiplier: Tensor
     load_shift: Tensor
+    load_low: Tensor
+    load_high: Tensor
     multipliers: Tensor
     channel_shift: int
     step_multiplier: Tensor
@@ -56,6 +60,7 @@ class Parameters:
         check_int("channel_shift", self.channel_shift, 0, MAX_SHIFT)
         check_tensor("bias", self.bias, torch.int16, (layer.timesteps, out))
         self._check_tables(layer.timesteps)
+        self._check_bounds(layer)
 
     def _check_tables(self, timesteps: int) -> None:
         for name, low, high in (
@@ -70,3 +75,13 @@ class Parameters:
             table = getattr(self, name)
             check_tensor(name, table, torch.int64, (timesteps,))
             check_range(name, table, low, high)
+
+    def _check_bounds(self, layer: Layer) -> None:
+        load, most = layer.load, layer.load.magnitude
+        for name, low, high in (("load_low", -most, 0 if load.ranged else -most),
+                                ("load_high", 0 if load.ranged else most, most)):
+            table = getattr(self, name)
+            check_tensor(name, table, torch.int64, (layer.timesteps,))
+            check_range(name, table, low, high)
+        if load.ranged:
+            check_range("load_high - load_low", self.load_high - self.load_low, 0, most)

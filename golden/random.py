@@ -13,7 +13,16 @@ from torch import Tensor
 from golden.carrier import Carrier
 from golden.parameters import MAX_MULTIPLIER, Parameters
 from spec import Config, Layer, Load, Multiply, Store
-from spec.fixed import BITS, CARRIER, MAX_ORDER, MAX_SHIFT, RESIDUAL_SHIFT, weight_range
+from spec.fixed import (
+    BITS,
+    CARRIER,
+    MAX_ORDER,
+    MAX_SHIFT,
+    NIBBLE,
+    RESIDUAL_SHIFT,
+    required_operand_bits,
+    weight_range,
+)
 from spec.layer import Axis, Op, Residual, trailing_zeros
 from spec.stages import RECIPROCAL_BITS, ROW_MANTISSA_BITS, ROW_SHIFT_BITS, StoreStages
 
@@ -73,6 +82,7 @@ def random_parameters(layer: Layer, generator: torch.Generator) -> Parameters:
     mid_std = acc_std * mean / 2.0 ** channel_shift
     load_multiplier = _multiplier_table(t, generator)
     step_multiplier = _multiplier_table(t, generator)
+    bounds = _bounds(layer, generator)
     residual_shift = torch.zeros(t, dtype=torch.int64)
     if layer.store.residual != "none":
         wide = RESIDUAL_SHIFT if _one(0, 3, generator) == 0 else 3
@@ -82,6 +92,7 @@ def random_parameters(layer: Layer, generator: torch.Generator) -> Parameters:
                          generator).to(torch.int16),
         load_multiplier=load_multiplier,
         load_shift=_load_shifts(layer, load_multiplier, generator),
+        load_low=bounds[0], load_high=bounds[1],
         multipliers=multipliers,
         channel_shift=channel_shift,
         step_multiplier=step_multiplier,
@@ -92,6 +103,22 @@ def random_parameters(layer: Layer, generator: torch.Generator) -> Parameters:
         source_exponent=_uniform(4, 14, (t,), generator),
         output_exponent=_uniform(4, 14, (t,), generator),
     )
+
+
+def _bounds(layer: Layer, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """(low, high) of the quantiser: int64 [T]; free ones use all levels, one time in four fewer.
+
+    One time in four all levels are on one side of zero, as after an activation function.
+    """
+    t, most = layer.timesteps, layer.load.magnitude
+    if not layer.load.ranged:
+        return torch.full((t,), -most), torch.full((t,), most)
+    levels = torch.where(_uniform(0, 3, (t,), generator) == 0,
+                         _uniform(0, most, (t,), generator), most)
+    below = (torch.rand(t, generator=generator) * (levels + 1)).long()
+    side = _uniform(0, 7, (t,), generator)
+    below = torch.where(side == 0, 0, torch.where(side == 1, levels, below))
+    return -below, levels - below
 
 
 def _load_shifts(layer: Layer, multiplier: Tensor, generator: torch.Generator) -> Tensor:
@@ -181,7 +208,10 @@ def _draw_layer(rng: random.Random, config: Config) -> Layer:
     channels = tuple(
         _blocks(rng, order if axis == "channel" else 0, widest)
         for _ in range(rng.choice((1, 1, 2))))
-    width = 1
+    width, bits = 1, rng.choice(BITS)
+    folded = trailing_zeros(upsample) if axis == "width" and order else 0
+    ranged = (bits <= NIBBLE and rng.random() < 0.5
+              and required_operand_bits(bits, order - folded, True) <= config.operand_bits)
     if op != "linear":
         source_order = order - trailing_zeros(upsample) if axis == "width" else 0
         width = _blocks(rng, max(0, source_order), 20)
@@ -189,7 +219,7 @@ def _draw_layer(rng: random.Random, config: Config) -> Layer:
         name="random",
         load=Load(channels=channels, height=rng.randint(1, 40 if op == "linear" else 14),
                   width=width, upsample=upsample, axis=axis, order=order,
-                  bits=rng.choice(BITS)),
+                  bits=bits, ranged=ranged),
         multiply=Multiply(op=op, out_channels=rng.randint(1, widest),
                           stride=1 if op == "linear" else rng.choice((1, 1, 2)),
                           padding=rng.choice((0, 1, 1)) if op == "conv3x3" else 0,

@@ -63,10 +63,10 @@ def saturate(v: Tensor, bits: int) -> Tensor:
     return v.clamp(-(1 << (bits - 1)), (1 << (bits - 1)) - 1)
 
 
-def clamp(v: Tensor, limit: int) -> Tensor:
-    """Limit int64 `v` to -limit..limit: the saturation of the symmetric quantiser."""
+def clamp(v: Tensor, low: int, high: int) -> Tensor:
+    """Limit int64 `v` to low..high: the saturation of the quantiser."""
     _check_int64("clamp", v)
-    return v.clamp(-limit, limit)
+    return v.clamp(low, high)
 
 
 def divide(a: Tensor, b: int | Tensor) -> Tensor:

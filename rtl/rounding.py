@@ -50,12 +50,11 @@ def saturate(value, bits):
     return Mux(fits, value[:bits], Cat((~value[-1]).replicate(bits - 1), value[-1])).as_signed()
 
 
-def clamp(value, limit):
-    """Signed `value` limited to -limit..limit; `limit` is unsigned and sets the width."""
-    value, limit = Value.cast(value), Value.cast(limit)
-    negative = -limit
-    high, low = value > limit, value < negative
-    return Mux(high, limit, Mux(low, negative, value))[:len(limit) + 1].as_signed()
+def clamp(value, below, above):
+    """Signed `value` limited to -below..above; both are unsigned and set the width."""
+    value, below, above = (Value.cast(v) for v in (value, below, above))
+    width, low = max(len(below), len(above)) + 1, -below
+    return Mux(value > above, above, Mux(value < low, low, value))[:width].as_signed()
 
 
 def _signed_width(value, limit):

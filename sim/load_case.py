@@ -54,13 +54,17 @@ def rotation_stream(axis: int, order: int, lanes: int, bits: int, rng: random.Ra
 
 
 def quantised_streams(multiplier: int, shift: int, bits: int, values: Sequence[int],
-                      lanes: int) -> list[Stream]:
-    """`values` through the quantiser at `bits` activation bits, one stream per nibble."""
-    limit = symmetric_max(bits)
+                      lanes: int, bounds: tuple[int, int] | None = None) -> list[Stream]:
+    """`values` through the quantiser at `bits` activation bits, one stream per nibble.
+
+    `bounds`: (low, high), by default -Q and Q.
+    """
+    low, high = bounds or (-symmetric_max(bits), symmetric_max(bits))
     rows = [list(values[i:i + lanes]) for i in range(0, len(values), lanes)]
-    q = quantise(torch.tensor(rows, dtype=torch.int64), multiplier, shift, limit)
+    q = quantise(torch.tensor(rows, dtype=torch.int64), multiplier, shift, low, high)
     parts = split_nibbles(q) if nibbles(bits) == 2 else (q,)
-    settings = {"multiplier": multiplier, "shift": shift, "limit": limit}
+    settings = {"multiplier": multiplier, "shift": shift, "low": -low, "high": high,
+                "split": int(nibbles(bits) == 2)}
     return [Stream(settings, [(k, row) for row in rows], [(k, row) for row in part.tolist()])
             for k, part in enumerate(parts)]
 

@@ -73,7 +73,7 @@ def field_word(name: str) -> int:
 
 
 @pytest.mark.parametrize(("field", "value"), [
-    ("magic", MAGIC ^ 1), ("order", 7), ("act_nibbles", 0), ("act_nibbles", 3), ("act_max", 0),
+    ("magic", MAGIC ^ 1), ("order", 7), ("act_nibbles", 0), ("act_nibbles", 3),
     ("weight_bits", 1), ("weight_bits", 5), ("weight_nibbles", 0), ("weight_nibbles", 3),
     ("residual", 3), ("row_scale", 1), ("kernel", 0), ("kernel", 2), ("stride", 0), ("stride", 3),
     ("channel_shift", 48), ("channel_shift", 63),

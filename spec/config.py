@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 
 from spec.fixed import MAX_ORDER
 
-ABI_VERSION = 2     # raised whenever registers, descriptor or memory layouts change
+ABI_VERSION = 3     # raised whenever registers, descriptor or memory layouts change
 
 
 def _check_power_of_two(name: str, value: int, low: int, high: int) -> None:

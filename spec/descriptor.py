@@ -31,7 +31,6 @@ FIELDS = (
     Field("axis", 2, 0, 1, "rotation along 0 channels, 1 width"),
     Field("order", 2, 1, 3, "log2 of the rotation block as the hardware sees it, 0..6"),
     Field("act_nibbles", 2, 4, 2, "passes per activation, 1 or 2"),
-    Field("act_max", 2, 6, 7, "Q, largest quantised magnitude"),
     Field("weight_bits", 2, 16, 3, "bits of a packed weight nibble, 2, 3 or 4"),
     Field("weight_nibbles", 2, 20, 2, "passes per weight, 1 or 2"),
     Field("residual", 2, 24, 2, "second operand: 0 none, 1 add, 2 subtract"),
@@ -70,6 +69,8 @@ STEP_FIELDS = (
     Field("step_multiplier", 1, 0, 16, "Mt[t]"),
     Field("step_shift", 1, 16, 6, "St[t]"),
     Field("residual_shift", 2, 0, 5, "right shift of the second operand + 15, 0..30"),
+    Field("low", 3, 0, 7, "magnitude of the quantiser's lower bound, 0..15, two passes 0..119"),
+    Field("high", 3, 8, 7, "its upper bound, 0..15, two passes 0..119"),
     Field("bias", 4, 0, 64, "address of bias[t]: int16 [out_words * n]"),
 )
 

@@ -12,6 +12,7 @@ MAX_ORDER = 6           # largest rotation, 2**6 = 64 points
 RESIDUAL_SHIFT = 15     # second operand is shifted by -15 .. +15 bits
 BITS = (2, 3, 4, 8)     # supported operand widths
 NIBBLE = 4
+QUANTISED_BITS = 5      # signed width of q in one pass: free bounds reach -15 and 15
 
 
 @dataclass(frozen=True)
@@ -69,16 +70,31 @@ def weight_range(bits: int) -> tuple[int, int]:
     return -(1 << (bits - 1)), (1 << (bits - 1)) - 1
 
 
-def operand_magnitude(bits: int, order: int) -> int:
-    """Bound on |u|, the rotated-back operand: Q * 2**order (every term adds with one sign)."""
-    return symmetric_max(bits) << order
+def quantised_magnitude(bits: int, ranged: bool = False) -> int:
+    """Bound on |q|: Q, or with free bounds 2**bits - 1 (every level on one side of zero).
+
+    Raises
+    ------
+    ValueError: free bounds at 8 bits, whose nibbles need |q| <= 119 on both sides.
+    """
+    if not ranged:
+        return symmetric_max(bits)
+    check_bits(bits, "quantised_magnitude")
+    if bits > NIBBLE:
+        raise ValueError(f"ranged: wanted 2, 3 or 4 bits, got {bits}")
+    return (1 << bits) - 1
 
 
-def required_operand_bits(bits: int, order: int) -> int:
+def operand_magnitude(bits: int, order: int, ranged: bool = False) -> int:
+    """Bound on |u|, the rotated-back operand: |q| * 2**order (every term adds with one sign)."""
+    return quantised_magnitude(bits, ranged) << order
+
+
+def required_operand_bits(bits: int, order: int, ranged: bool = False) -> int:
     """Signed width that holds one nibble of the operand after rotating back.
 
     A low nibble reaches -8, so the all-plus output reaches -8 * 2**order (docs/numerics.md).
     """
     if bits == 8:
         return NIBBLE + order
-    return (symmetric_max(bits) << order).bit_length() + 1
+    return operand_magnitude(bits, order, ranged).bit_length() + 1

@@ -9,6 +9,7 @@ from spec.fixed import (
     MAX_ORDER,
     check_bits,
     operand_magnitude,
+    quantised_magnitude,
     symmetric_max,
     weight_range,
 )
@@ -53,6 +54,8 @@ class Load:
     axis: axis of the Hadamard rotation, "channel", "width" or "none".
     order: log2 of the rotation block; 0 exactly if `axis` is "none" (or the axis is odd).
     bits: width of the quantised activations, 2, 3, 4 or 8.
+    ranged: each timestep has its own bounds low <= 0 <= high, high - low < 2**bits, in place of
+        -Q and Q; not at 8 bits.
     stages: normalisation and table before the rotation; none by default.
 
     Raises
@@ -67,6 +70,7 @@ class Load:
     axis: Axis = "none"
     order: int = 0
     bits: int = 4
+    ranged: bool = False
     stages: LoadStages = PLAIN_LOAD
 
     def __post_init__(self) -> None:
@@ -82,6 +86,7 @@ class Load:
         _check_choice("upsample", self.upsample, (1, 2))
         _check_choice("axis", self.axis, ("none", "channel", "width"))
         check_bits(self.bits, "activation bits")
+        quantised_magnitude(self.bits, self.ranged)
         limit = self.max_order(self.axis)
         if not isinstance(self.order, int) or not 0 <= self.order <= limit:
             raise ValueError(
@@ -105,8 +110,13 @@ class Load:
 
     @property
     def quant_max(self) -> int:
-        """Q, the largest quantised magnitude."""
+        """Q, the largest magnitude of symmetric bounds."""
         return symmetric_max(self.bits)
+
+    @property
+    def magnitude(self) -> int:
+        """Bound on |q|: Q, or 2**bits - 1 with free bounds."""
+        return quantised_magnitude(self.bits, self.ranged)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -253,9 +263,10 @@ class Layer:
 
     @property
     def partial_sum_bound(self) -> int:
-        """Bound on |acc|: depth * Q * 2**order * largest weight magnitude."""
+        """Bound on |acc|: depth * |q| * 2**order * largest weight magnitude."""
         low, high = weight_range(self.multiply.bits)
-        return self.depth * operand_magnitude(self.load.bits, self.load.order) * max(-low, high)
+        operand = operand_magnitude(self.load.bits, self.load.order, self.load.ranged)
+        return self.depth * operand * max(-low, high)
 
     @property
     def macs(self) -> int:

@@ -152,7 +152,8 @@ class Builder:
         """A module with integers and steps."""
         real = RealLayer(
             weights=known.weights * known.weight_scale[:, None, None, None],
-            integers=known.weights, scale=known.weight_scale, steps=known.steps, bias=NO_BIAS)
+            integers=known.weights, scale=known.weight_scale, steps=known.steps, bias=NO_BIAS,
+            low=known.low, high=known.high)
         multiply = Multiply(op=known.op, out_channels=known.weights.shape[0], stride=known.stride,
                             padding=known.padding, bits=known.format.weight_bits)
         return real, multiply, known.format
@@ -189,7 +190,7 @@ class Builder:
         linear = multiply.op == "linear"
         height, width = (first.pixels, 1) if linear else (first.height, first.width)
         plain = Load(channels=tuple(self.tensors[s].channels for s in sources), height=height,
-                     width=width, upsample=upsample, bits=fmt.activation_bits,
+                     width=width, upsample=upsample, bits=fmt.activation_bits, ranged=fmt.ranged,
                      stages=prologue.stages(len(sources)))
         order = min(fmt.order, plain.max_order(fmt.axis))
         axis: Axis = fmt.axis if order else "none"

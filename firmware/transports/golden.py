@@ -28,7 +28,7 @@ from spec.descriptor import (
     Field,
     unpack,
 )
-from spec.fixed import MAX_ORDER, MAX_SHIFT, RESIDUAL_SHIFT, symmetric_max
+from spec.fixed import MAX_ORDER, MAX_SHIFT, RESIDUAL_SHIFT, quantised_magnitude, symmetric_max
 from spec.layer import Layer, Load, Multiply, Residual, Store
 from spec.registers import (
     ADDRESS,
@@ -43,9 +43,10 @@ from spec.registers import (
 from spec.stages import StoreStages
 
 _FIELD = {f.name: f for f in FIELDS}
+_STEP_FIELD = {f.name: f for f in STEP_FIELDS}
 _RESIDUALS: tuple[Residual, ...] = ("none", "add", "subtract")
 _NONZERO = ("height", "width", "out_height", "out_width", "words0", "out_words", "tile_rows",
-            "chunk_words", "chunks", "plane_words", "timesteps", "act_max")
+            "chunk_words", "chunks", "plane_words", "timesteps")
 _ADDRESSES = ("source0", "source1", "weights", "multipliers", "steps", "second", "output")
 _CHECKS: dict[str, Callable[[int], bool]] = {
     "order": lambda v: v <= MAX_ORDER,
@@ -153,8 +154,12 @@ class GoldenTransport(Transport):
             raise _Refused(Fault.TIMESTEP, _word_address(at, _FIELD["timesteps"]))
         entry = fields["steps"] + STEP_BYTES * timestep
         step = unpack(STEP_FIELDS, self._fetch(entry, STEP_BYTES, Fault.STORE_READ_DECERR))
+        most = symmetric_max(8) if fields["act_nibbles"] == 2 else quantised_magnitude(4, True)
+        for name in ("low", "high"):
+            if step[name] > most:
+                raise _Refused(Fault.BAD_DESCRIPTOR, _word_address(entry, _STEP_FIELD[name]))
         try:
-            layer = _layer(fields, self.config.n)
+            layer = _layer(fields, step, self.config.n)
         except ValueError as error:     # legal field by field, yet no layer
             raise _Refused(Fault.BAD_DESCRIPTOR, at) from error
         sources = self._sources(fields)
@@ -220,6 +225,7 @@ class GoldenTransport(Transport):
             weights=unpack_weights(weights, *shape),
             load_multiplier=zero + step["load_multiplier"],
             load_shift=zero + step["load_shift"] + folded,
+            load_low=zero - step["low"], load_high=zero + step["high"],
             multipliers=multipliers.clamp(min=1),   # the padding has zero sums and any M
             channel_shift=fields["channel_shift"],
             step_multiplier=zero + step["step_multiplier"],
@@ -238,16 +244,18 @@ def _folded(fields: dict[str, int]) -> int:
     return fields["axis"] & fields["upsample"]
 
 
-def _layer(fields: dict[str, int], n: int) -> Layer:
+def _layer(fields: dict[str, int], step: dict[str, int], n: int) -> Layer:
     """The layer of one timestep a checked descriptor describes, on padded channels."""
     channels = tuple(fields[w] * n for w in ("words0", "words1") if fields[w])
     order = fields["order"] + _folded(fields)
-    bits = 8 if fields["act_nibbles"] == 2 else _act_bits(fields["act_max"])
+    bits, ranged = 8, False
+    if fields["act_nibbles"] == 1:
+        bits, ranged = _act_bits(step["low"], step["high"])
     load = Load(
         channels=channels, height=fields["height"], width=fields["width"],
         upsample=1 + fields["upsample"],
         axis=("width" if fields["axis"] else "channel") if order else "none", order=order,
-        bits=bits)
+        bits=bits, ranged=ranged)
     multiply = Multiply(
         op="conv3x3" if fields["kernel"] == 3 else "conv1x1",
         out_channels=fields["out_words"] * n, stride=fields["stride"],
@@ -258,8 +266,11 @@ def _layer(fields: dict[str, int], n: int) -> Layer:
                              stages=StoreStages(row_scale=bool(fields["row_scale"]))))
 
 
-def _act_bits(largest: int) -> int:
+def _act_bits(low: int, high: int) -> tuple[int, bool]:
+    """The narrowest (bits, ranged) that has these bounds -low and high."""
     for bits in (2, 3, 4):
-        if symmetric_max(bits) == largest:
-            return bits
-    raise ValueError(f"act_max: wanted 1, 3 or 7, got {largest}")
+        if low == high == symmetric_max(bits):
+            return bits, False
+        if low + high <= quantised_magnitude(bits, True):
+            return bits, True
+    raise ValueError(f"bounds: wanted at most 16 levels, got -{low}..{high}")

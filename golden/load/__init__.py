@@ -8,7 +8,7 @@ Stages in order, each a function of integers; `prepare.py` composes the optional
 3. table             piecewise linear, int16 -> int16         `table.lookup`
 4. upsample          nearest, an address
 5. rotate            r = x * H_raw                            `hadamard.rotate_bounded`
-6. quantise          q = clamp(rhe(r * m[t], s[t]), -Q, Q)    `quantise.quantise`
+6. quantise          q = clamp(rhe(r * m[t], s[t]), low[t], high[t])  `quantise.quantise`
 7. split             8 bits: q = 16 * hi + lo                 `quantise.split_nibbles`
 8. rotate back       u = q * H_raw                            `hadamard.rotate_bounded`
 """

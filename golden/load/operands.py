@@ -51,7 +51,8 @@ def load_quantised(layer: Layer, parameters: Parameters, sources: Sequence[Carri
         x = x.repeat_interleave(load.upsample, -1).repeat_interleave(load.upsample, -2)
     r = rotate_bounded(x, load.order, _DIM[load.axis], -CARRIER.low)
     return quantise(r, int(parameters.load_multiplier[timestep]),
-                    int(parameters.load_shift[timestep]), load.quant_max)
+                    int(parameters.load_shift[timestep]), int(parameters.load_low[timestep]),
+                    int(parameters.load_high[timestep]))
 
 
 def load_nibbles(layer: Layer, parameters: Parameters, sources: Sequence[Carrier],
@@ -63,7 +64,7 @@ def load_nibbles(layer: Layer, parameters: Parameters, sources: Sequence[Carrier
     q = load_quantised(layer, parameters, sources, timestep)
     parts = split_nibbles(q) if nibbles(layer.load.bits) == 2 else (q,)
     load = layer.load
-    return tuple(rotate_bounded(part, load.order, _DIM[load.axis], load.quant_max)
+    return tuple(rotate_bounded(part, load.order, _DIM[load.axis], load.magnitude)
                  for part in parts)
 
 

@@ -1,4 +1,4 @@
-"""Symmetric quantiser with the timestep's scale, and the split into signed nibbles."""
+"""Quantiser with the timestep's scale, and the split into signed nibbles."""
 
 from torch import Tensor
 
@@ -7,9 +7,9 @@ from golden.rounding import clamp, rhe
 NIBBLE_OFFSET = 8       # a signed nibble is -8..7
 
 
-def quantise(r: Tensor, multiplier: int, shift: int, limit: int) -> Tensor:
-    """q = clamp(rhe(r * multiplier, shift), -limit, limit), int64."""
-    return clamp(rhe(r * multiplier, shift), limit)
+def quantise(r: Tensor, multiplier: int, shift: int, low: int, high: int) -> Tensor:
+    """q = clamp(rhe(r * multiplier, shift), low, high), int64."""
+    return clamp(rhe(r * multiplier, shift), low, high)
 
 
 def split_nibbles(q: Tensor) -> tuple[Tensor, Tensor]:

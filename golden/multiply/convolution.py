@@ -40,9 +40,10 @@ def convolve(u: Tensor, weights: Tensor, stride: int, padding: int, dtype: torch
 
 
 def sum_bound(layer: Layer, weights: Tensor) -> int:
-    """Bound on every partial sum, in any order: Q * 2**order * max over o of sum |w[o]|."""
+    """Bound on every partial sum, in any order: |q| * 2**order * max over o of sum |w[o]|."""
     rows = weights.flatten(1).abs().sum(1, dtype=torch.int64)
-    return operand_magnitude(layer.load.bits, layer.load.order) * int(rows.max())
+    load = layer.load
+    return operand_magnitude(load.bits, load.order, load.ranged) * int(rows.max())
 
 
 def partial_sums(layer: Layer, parameters: Parameters, operands: Tensor) -> Tensor:

@@ -32,7 +32,7 @@ def product_sums(layer: Layer, parameters: LayerParameters, operands: Tensor, we
     heads = layer.multiply.heads
     limit = symmetric_max(PRODUCT_BITS)
     w = quantise(weights.to(torch.int64), int(parameters.weight_multiplier[timestep]),
-                 int(parameters.weight_shift[timestep]), limit)
+                 int(parameters.weight_shift[timestep]), -limit, limit)
     u = operands.squeeze(3).unflatten(1, (heads, -1))       # (B, C, N, 1) -> (B, h, depth, N)
     w = w.unflatten(1, (heads, -1))                         # (B, C', K) -> (B, h, size, K)
     totals = None

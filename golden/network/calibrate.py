@@ -24,8 +24,8 @@ def calibrate_steps(real: RealNetwork, latents: Sequence[Tensor], classes: Tenso
                     dtype: torch.dtype = torch.float32) -> RealNetwork:
     """The network with every step: those it has not are fitted, layer by layer.
 
-    Each layer sees the already quantised outputs of those before it; the step is that of least
-    squared error of the rotated activations of that timestep.
+    Each layer sees the already quantised outputs of those before it; the step (with free ranges, and its bounds) is that
+    of least squared error of the rotated activations of that timestep.
 
     Parameters
     ----------
@@ -42,9 +42,7 @@ def calibrate_steps(real: RealNetwork, latents: Sequence[Tensor], classes: Tenso
         reference(batch, t, classes)
     layers = list(real.layers)
     for (index, kind), table in quantiser.found.items():
-        layer = layers[index]
-        layers[index] = (replace(layer, steps=table) if kind == "steps"
-                         else replace(layer, weight_steps=table))
+        layers[index] = replace(layers[index], **{kind: table})
     return replace(real, layers=tuple(layers))
 
 

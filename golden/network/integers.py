@@ -9,7 +9,7 @@ from torch import Tensor
 from golden.network.approximate import exp2, exponent, scales, whole
 from golden.network.interpreter import IntegerNetwork
 from golden.network.normalise import group_normalisation, row_normalisation, static_affine
-from golden.network.quantisers import probability_steps
+from golden.network.quantisers import bounds, probability_steps
 from golden.network.ranges import Ranges
 from golden.network.real import RealLayer, RealNetwork
 from golden.parameters import MAX_MULTIPLIER, Parameters
@@ -203,10 +203,12 @@ class _Maker:
         load = scales(exp2(-prepared) * rotation / self._steps(), 1)
         multipliers, channel_shift, step_multiplier, step_shift = self._requantiser(guard)
         weights = self.real.integers
+        low, high = bounds(self.real, self.layer.load)
         zero = torch.zeros_like(self.output)
         return Parameters(
             weights=torch.zeros(0, dtype=torch.int16) if weights is None else weights,
-            load_multiplier=load[0], load_shift=load[1], multipliers=multipliers,
+            load_multiplier=load[0], load_shift=load[1], load_low=low, load_high=high,
+            multipliers=multipliers,
             channel_shift=channel_shift, step_multiplier=step_multiplier, step_shift=step_shift,
             bias=self._bias()[:, 0],
             residual_shift=zero if self.second is None else self.second - self.output,

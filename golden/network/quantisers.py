@@ -1,11 +1,14 @@
 """Quantisers of the reference: none, the given steps, or steps calibrated on the way."""
 
+from dataclasses import replace
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from golden.network.real import RealLayer, RealNetwork
+from golden.qat.search import search_asymmetric
+from spec import Load
 from spec.fixed import symmetric_max
 
 PROBABILITY_MAX = 119       # exp(0) = 1 is quantised to Q
@@ -25,10 +28,38 @@ class Quantiser(Protocol):
         """The operand in the weights' place, 8 bits."""
 
 
-def fake_quantise(x: Tensor, step: float, bits: int) -> Tensor:
-    """clamp(round(x / step), -Q, Q) * step."""
+def fake_quantise(x: Tensor, step: float, low: int, high: int) -> Tensor:
+    """clamp(round(x / step), low, high) * step."""
+    return (x / step).round().clamp(low, high) * step
+
+
+def symmetric(x: Tensor, step: float, bits: int) -> Tensor:
+    """`fake_quantise` with the bounds -Q and Q."""
     limit = symmetric_max(bits)
-    return (x / step).round().clamp(-limit, limit) * step
+    return fake_quantise(x, step, -limit, limit)
+
+
+def bounds(layer: RealLayer, load: Load) -> tuple[Tensor, Tensor]:
+    """(low, high) of the quantised activations, int64 [T].
+
+    Raises
+    ------
+    ValueError: free bounds that are still to be found.
+    """
+    if load.ranged:
+        if layer.low is None or layer.high is None:
+            raise ValueError("wanted bounds of the activation, got none")
+        return layer.low, layer.high
+    limit = torch.full((layer.bias.shape[0],), load.quant_max)
+    return -limit, limit
+
+
+def best_range(x: Tensor, bits: int) -> tuple[float, int, int]:
+    """(step, low, high) of least squared error, with all 2**bits levels (golden.qat.search)."""
+    levels = (1 << bits) - 1
+    step, zero = search_asymmetric(x, levels)
+    below = int(zero)
+    return max(float(step), 1e-9), -below, levels - below
 
 
 def best_step(x: Tensor, bits: int, candidates: int = CANDIDATES) -> float:
@@ -40,7 +71,7 @@ def best_step(x: Tensor, bits: int, candidates: int = CANDIDATES) -> float:
     best, error = top, float("inf")
     for i in range(candidates):
         step = top * (1 - 0.9 * i / candidates)
-        miss = float((fake_quantise(flat, step, bits) - flat).square().sum())
+        miss = float((symmetric(flat, step, bits) - flat).square().sum())
         if miss < error:
             best, error = step, miss
     return best
@@ -65,10 +96,11 @@ class Exact:
 
 
 class Fake:
-    """Fake quantisation by the network's integers and steps."""
+    """Fake quantisation by the network's integers, steps and bounds."""
 
     def __init__(self, real: RealNetwork, dtype: torch.dtype) -> None:
-        self._layers, self._dtype = real.layers, dtype
+        self._layers, self._dtype = list(real.layers), dtype
+        self._loads = [node.layer.load for node in real.network.nodes]
 
     def weights(self, index: int) -> Tensor:
         layer = self._layers[index]
@@ -78,39 +110,59 @@ class Fake:
     def activation(self, index: int, timestep: int, x: Tensor, bits: int) -> Tensor:
         steps = self._layers[index].steps
         assert steps is not None
-        return fake_quantise(x, float(steps[timestep]), bits)
+        low, high = bounds(self._layers[index], self._loads[index])
+        return fake_quantise(x, float(steps[timestep]), int(low[timestep]), int(high[timestep]))
 
     def operand(self, index: int, timestep: int, x: Tensor) -> Tensor:
         steps = self._layers[index].weight_steps
         assert steps is not None
-        return fake_quantise(x, float(steps[timestep]), 8)
+        return symmetric(x, float(steps[timestep]), 8)
 
 
 class Calibrating(Fake):
-    """Fake quantisation that finds the steps a layer does not have yet, layer by layer."""
+    """Fake quantisation that finds the steps and bounds a layer has not yet, layer by layer.
+
+    Members
+    -------
+    found: (layer, "steps", "low", "high" or "weight_steps") -> table of T entries.
+    """
 
     def __init__(self, real: RealNetwork, dtype: torch.dtype) -> None:
         super().__init__(real, dtype)
         self.found: dict[tuple[int, str], Tensor] = {}
+        self._done: set[tuple[int, str, int]] = set()
 
-    def _step(self, index: int, kind: str, timestep: int, x: Tensor, bits: int,
-              known: Tensor | None) -> float:
-        if known is not None:
-            return float(known[timestep])
-        timesteps = self._layers[index].bias.shape[0]
-        table = self.found.setdefault(
-            (index, kind), torch.zeros(timesteps, dtype=torch.float64))
-        if table[timestep] == 0:
-            table[timestep] = best_step(x, bits)
-        return float(table[timestep])
+    def _keep(self, index: int, timestep: int, **values: float) -> None:
+        """Enter what was found into the tables, and into the layer."""
+        size = self._layers[index].bias.shape[0]
+        for kind, value in values.items():
+            dtype = torch.float64 if kind.endswith("steps") else torch.int64
+            table = self.found.setdefault((index, kind), torch.zeros(size, dtype=dtype))
+            table[timestep] = value
+        tables = {kind: self.found[index, kind] for kind in values}
+        self._layers[index] = replace(self._layers[index], **tables)
+
+    def _first(self, index: int, kind: str, timestep: int) -> bool:
+        """Whether this step is to be found: not given, and not found before."""
+        if (index, kind) not in self.found and getattr(self._layers[index], kind) is not None:
+            return False
+        new = (index, kind, timestep) not in self._done
+        self._done.add((index, kind, timestep))
+        return new
 
     def activation(self, index: int, timestep: int, x: Tensor, bits: int) -> Tensor:
-        known = self._layers[index].steps
-        return fake_quantise(x, self._step(index, "steps", timestep, x, bits, known), bits)
+        if self._first(index, "steps", timestep):
+            if self._loads[index].ranged:
+                step, low, high = best_range(x, bits)
+                self._keep(index, timestep, steps=step, low=low, high=high)
+            else:
+                self._keep(index, timestep, steps=best_step(x, bits))
+        return super().activation(index, timestep, x, bits)
 
     def operand(self, index: int, timestep: int, x: Tensor) -> Tensor:
-        known = self._layers[index].weight_steps
-        return fake_quantise(x, self._step(index, "weight_steps", timestep, x, 8, known), 8)
+        if self._first(index, "weight_steps", timestep):
+            self._keep(index, timestep, weight_steps=best_step(x, 8))
+        return super().operand(index, timestep, x)
 
 
 def probability_steps(layer: RealLayer) -> Tensor:

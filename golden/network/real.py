@@ -16,6 +16,8 @@ class RealLayer:
     weights: float64 [O, I, R, R], before quantisation (or dequantised); None for a product.
     integers, scale: int16 [O, I, R, R] and float64 [O], the quantised weights.
     steps: float64 [T] of the activations (orthogonal rotation); None until calibrated.
+    low, high: int64 [T], bounds of the quantised activations; None: -Q and Q, or if the load is
+        ranged until calibrated.
     weight_steps: float64 [T] of the operand in the weights' place.
     gain: factor of the sums, 1 / sqrt(head size) for scores.
     bias: float64 [T, K, O], time embedding and folded cross-attention included.
@@ -27,6 +29,8 @@ class RealLayer:
     integers: Tensor | None = None
     scale: Tensor | None = None
     steps: Tensor | None = None
+    low: Tensor | None = None
+    high: Tensor | None = None
     weight_steps: Tensor | None = None
     gain: float = 1.0
     gamma: Tensor | None = None

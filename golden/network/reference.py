@@ -12,7 +12,7 @@ from torch import Tensor
 
 from golden.load.hadamard import rotate
 from golden.load.table import real_function
-from golden.network.quantisers import Exact, Fake, Quantiser, fake_quantise, probability_steps
+from golden.network.quantisers import Exact, Fake, Quantiser, probability_steps, symmetric
 from golden.network.real import RealLayer, RealNetwork
 from spec import Layer, Node
 
@@ -141,7 +141,7 @@ class Reference:
         else:
             if not isinstance(self.quantiser, Exact):
                 step = float(probability_steps(self.real.layers[index])[t])
-                u = fake_quantise(u, step, layer.load.bits)
+                u = symmetric(u, step, layer.load.bits)
             y = w @ u / u.sum(2, keepdim=True).clamp(min=1e-9)
         return y.flatten(1, 2).unsqueeze(3)                         # (B, h * out, rows, 1)
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from golden.check import check_dtype, check_range
-from spec.fixed import check_bits, symmetric_max, weight_range
+from spec.fixed import check_bits, quantised_magnitude, symmetric_max, weight_range
 from spec.layer import Axis, Op
 
 
@@ -20,16 +20,19 @@ class Format:
     weight_bits, activation_bits: 2, 3, 4 or 8.
     axis: axis of the rotation, "channel", "width" or "none".
     order: wanted log2 of the rotation block; a layer takes min(order, what its axis admits).
+    ranged: bounds of the quantised activations free in each timestep; not at 8 bits.
     """
 
     weight_bits: int = 8
     activation_bits: int = 8
     axis: Axis = "none"
     order: int = 0
+    ranged: bool = False
 
     def __post_init__(self) -> None:
         check_bits(self.weight_bits, "weight bits")
         check_bits(self.activation_bits, "activation bits")
+        quantised_magnitude(self.activation_bits, self.ranged)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -37,7 +40,7 @@ class QuantisedModule:
     """A Conv2d or Linear in integers.
 
     value of a weight = weights * weight_scale[o]; the activation, rotated by the *orthogonal*
-    Hadamard matrix, is clamp(round(r / steps[t]), -Q, Q) * steps[t].
+    Hadamard matrix, is clamp(round(r / steps[t]), low[t], high[t]) * steps[t].
 
     Parameters
     ----------
@@ -45,6 +48,8 @@ class QuantisedModule:
     weights: int16 [O, I, R, R] (R = 1 for linear) in `spec.fixed.weight_range`.
     weight_scale: float64 [O], positive.
     steps: float64 [T], positive.
+    low, high: int64 [T], low <= 0 <= high, high - low < 2**bits, for `format.ranged`; else None,
+        which is -Q and Q.
     op: "linear", "conv1x1" or "conv3x3".
     stride, padding: of a convolution.
     """
@@ -56,8 +61,14 @@ class QuantisedModule:
     op: Op
     stride: int = 1
     padding: int = 0
+    low: Tensor | None = None
+    high: Tensor | None = None
 
     def __post_init__(self) -> None:
+        for bound in (self.low, self.high):
+            if (bound is not None) != self.format.ranged:
+                raise ValueError(f"bounds: wanted low and high exactly for free ranges, got "
+                                 f"{self.low}, {self.high}")
         check_dtype("weights", self.weights, torch.int16)
         check_range("weights", self.weights, *weight_range(self.format.weight_bits))
         for name in ("weight_scale", "steps"):

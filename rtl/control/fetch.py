@@ -7,13 +7,13 @@ from amaranth.lib.wiring import In, Out
 from rtl.interfaces import DESCRIPTOR_LAYOUT, STEP_LAYOUT, ReadPort
 from spec.config import Config
 from spec.descriptor import FIELDS, MAGIC, STEP_BYTES, STEP_FIELDS
-from spec.fixed import MAX_ORDER, MAX_SHIFT, RESIDUAL_SHIFT
+from spec.fixed import MAX_ORDER, MAX_SHIFT, RESIDUAL_SHIFT, quantised_magnitude, symmetric_max
 from spec.registers import Fault
 
 _WORD = {f.name: f.word for f in FIELDS}
 _STEP_WORD = {f.name: f.word for f in STEP_FIELDS}
-_NONZERO = ("act_max", "height", "width", "out_height", "out_width", "words0", "out_words",
-            "tile_rows", "chunk_words", "chunks", "plane_words", "timesteps")
+_NONZERO = ("height", "width", "out_height", "out_width", "words0", "out_words", "tile_rows",
+            "chunk_words", "chunks", "plane_words", "timesteps")
 _ADDRESSES = ("source0", "source1", "weights", "multipliers", "steps", "second", "output")
 
 
@@ -82,6 +82,9 @@ class Fetch(wiring.Component):
         step, low = self.step, self._config.word_bytes.bit_length() - 1
         yield step.load_multiplier != 0, "load_multiplier"
         yield step.load_shift <= MAX_SHIFT, "load_shift"
+        most = Mux(self.layer.act_nibbles[1], symmetric_max(8), quantised_magnitude(4, True))
+        for name in ("low", "high"):
+            yield step[name] <= most, name
         yield step.step_multiplier != 0, "step_multiplier"
         yield step.step_shift <= MAX_SHIFT, "step_shift"
         yield step.residual_shift <= 2 * RESIDUAL_SHIFT, "residual_shift"

@@ -14,7 +14,7 @@ from rtl.load.sequence import ChunkSequence
 from rtl.load.walk import BeatWalk
 from rtl.load.writer import OperandWriter
 from spec.config import Config
-from spec.fixed import CARRIER_BITS, NIBBLE
+from spec.fixed import CARRIER_BITS, QUANTISED_BITS
 
 
 def latency(config: Config, axis: int, order: int) -> int:
@@ -23,7 +23,7 @@ def latency(config: Config, axis: int, order: int) -> int:
 
 
 class LoadUnit(wiring.Component):
-    """Fills the operand buffer, chunk by chunk: u = clamp(rhe(x * H * m, s), Q) * H.
+    """Fills the operand buffer, chunk by chunk: u = clamp(rhe(x * H * m, s), low, high) * H.
 
     Three counters walk the same loops: `LoadRequests` runs ahead, the data side tags the beats
     as they arrive, `OperandWriter` follows `latency` advances later. In between is a pipeline
@@ -98,7 +98,7 @@ class LoadUnit(wiring.Component):
         config, layer, step = self._config, self.layer, self.step
         rotate = Hadamard(config.lanes, CARRIER_BITS, config.rotation_bits)
         quantise = Quantiser(config.lanes, config.rotation_bits)
-        rotate_back = Hadamard(config.lanes, NIBBLE, config.operand_bits)
+        rotate_back = Hadamard(config.lanes, QUANTISED_BITS, config.operand_bits)
         stages = {"rotate": rotate, "quantise": quantise, "rotate_back": rotate_back}
         for name, stage in stages.items():
             m.submodules[name] = stage
@@ -109,7 +109,8 @@ class LoadUnit(wiring.Component):
             m.d.comb += [hadamard.axis.eq(layer.axis), hadamard.order.eq(layer.order)]
         m.d.comb += [
             quantise.multiplier.eq(step.load_multiplier), quantise.shift.eq(step.load_shift),
-            quantise.limit.eq(layer.act_max),
+            quantise.low.eq(step.low), quantise.high.eq(step.high),
+            quantise.split.eq(layer.act_nibbles[1]),
         ]
         return beats
 

@@ -21,5 +21,5 @@ def test_page_names_everything():
 def test_bits_are_high_to_low():
     by_name = {f.name: f for f in FIELDS}
     assert bits(by_name["axis"]) == "0"
-    assert bits(by_name["act_max"]) == "12:6"
+    assert bits(by_name["act_nibbles"]) == "5:4"
     assert bits(by_name["output"]) == "63:0"

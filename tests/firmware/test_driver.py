@@ -83,7 +83,7 @@ def test_two_prepared_layers_side_by_side():
 
 
 @pytest.mark.parametrize(("field", "value"), [
-    ("magic", MAGIC + 1), ("order", 7), ("act_nibbles", 0), ("act_nibbles", 3), ("act_max", 0),
+    ("magic", MAGIC + 1), ("order", 7), ("act_nibbles", 0), ("act_nibbles", 3),
     ("weight_bits", 1), ("weight_bits", 5), ("weight_nibbles", 0), ("residual", 3),
     ("row_scale", 1), ("kernel", 2), ("stride", 0), ("stride", 3), ("channel_shift", 48),
     ("height", 0), ("width", 0), ("out_height", 0), ("out_width", 0), ("words0", 0),

@@ -47,7 +47,8 @@ def naive_load(layer, p, sources, t):
           for i in range(load.height * up)] for plane in planes]
     scale = Fraction(int(p.load_multiplier[t]), 1 << int(p.load_shift[t]))
     limit = {2: 1, 3: 3, 4: 7, 8: 119}[load.bits]
-    q = [[[clamp(round(r * scale), -limit, limit) for r in row] for row in plane]
+    low, high = (int(p.load_low[t]), int(p.load_high[t])) if load.ranged else (-limit, limit)
+    q = [[[clamp(round(r * scale), low, high) for r in row] for row in plane]
          for plane in naive_rotate_plane(x, load)]
     return naive_rotate_plane(q, load)
 

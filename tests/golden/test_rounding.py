@@ -72,6 +72,6 @@ def test_divide_refuses_what_is_not_positive():
 
 def test_clamp_is_symmetric_and_wants_int64():
     v = torch.arange(-12, 13)
-    assert clamp(v, 7).tolist() == [max(-7, min(7, x)) for x in v.tolist()]
+    assert clamp(v, -7, 5).tolist() == [max(-7, min(5, x)) for x in v.tolist()]
     with pytest.raises(TypeError, match=r"clamp: wanted an int64 tensor, got torch\.float32"):
-        clamp(v.float(), 7)
+        clamp(v.float(), -7, 7)

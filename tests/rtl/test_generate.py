@@ -12,7 +12,7 @@ from rtl.generate import TOP, generate, generate_cached, ports, sidecar
 from spec.config import PRESETS
 
 CONFIG = PRESETS["n4"]
-VERILOG_SHA256 = "cd8d3c6ac8f8ca0e7e790ba95bfb967cfaac438eeebb2adbe56fb9db4dcc9c35"
+VERILOG_SHA256 = "38a25547f5e81f69050ce1b9b890784b01cfd8ecfd8c6a77415428e363b85217"
 
 
 def test_generation_is_deterministic_and_cached():

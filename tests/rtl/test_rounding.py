@@ -67,11 +67,16 @@ def test_saturate(bits):
     assert evaluate(lambda m, v, _: saturate(v, bits), 8, pairs) == want
 
 
-@pytest.mark.parametrize("limit", [1, 3, 7, 119])
-def test_clamp(limit):
-    pairs = [(v, limit) for v in range(-512, 512)]
-    want = torch.arange(-512, 512).clamp(-limit, limit).tolist()
-    assert evaluate(lambda m, v, s: clamp(v, s), 10, pairs, shift_bits=7) == want
+@pytest.mark.parametrize(("low", "high"), [
+    (-1, 1), (-7, 7), (-119, 119), (0, 15), (-15, 0), (-6, 9), (0, 0)])
+def test_clamp(low, high):
+    pairs = [(v, high) for v in range(-512, 512)]
+    want = torch.arange(-512, 512).clamp(low, high).tolist()
+    below = Const(-low, 7)
+    assert evaluate(lambda m, v, s: clamp(v, below, s), 10, pairs, shift_bits=7) == want
+    pairs = [(v, -low) for v in range(-512, 512)]
+    above = Const(high, 7)
+    assert evaluate(lambda m, v, s: clamp(v, s, above), 10, pairs, shift_bits=7) == want
 
 
 def test_refusals():

@@ -73,7 +73,8 @@ def test_bad_values_are_refused():
 
 
 @pytest.mark.parametrize(("fields", "name", "largest"), [
-    (FIELDS, "order", MAX_ORDER), (FIELDS, "act_max", symmetric_max(8)),
+    (FIELDS, "order", MAX_ORDER), (STEP_FIELDS, "low", symmetric_max(8)),
+    (STEP_FIELDS, "high", symmetric_max(8)),
     (FIELDS, "channel_shift", MAX_SHIFT), (STEP_FIELDS, "load_shift", MAX_SHIFT),
     (STEP_FIELDS, "step_shift", MAX_SHIFT), (STEP_FIELDS, "residual_shift", 2 * RESIDUAL_SHIFT),
     (STEP_FIELDS, "load_multiplier", (1 << MULTIPLIER_BITS) - 1)])

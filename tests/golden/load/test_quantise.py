@@ -15,7 +15,7 @@ def test_quantise_rounds_then_clamps(limit, multiplier, shift):
                    torch.tensor([-(1 << 21), -1, 0, 1, (1 << 21) - 1])])
     wanted = [min(limit, max(-limit, round(Fraction(x * multiplier, 1 << shift))))
               for x in r.tolist()]
-    assert quantise(r, multiplier, shift, limit).tolist() == wanted
+    assert quantise(r, multiplier, shift, -limit, limit).tolist() == wanted
 
 
 def test_both_nibbles_of_every_level_are_signed_nibbles():

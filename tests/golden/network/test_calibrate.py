@@ -10,7 +10,7 @@ import torch
 from golden.network import Format, QuantisedModule, calibrate_steps, integer_network
 from golden.network.approximate import exp2, exponent, mantissas, scale
 from golden.network.calibrate import find_ranges
-from golden.network.quantisers import best_step, fake_quantise
+from golden.network.quantisers import best_step, symmetric
 from golden.network.ranges import Ranges
 from golden.network.reference import rotate_real
 from golden.network.source import quantise_weights
@@ -50,7 +50,7 @@ def test_mantissas_fill_eighteen_bits():
 def test_best_step_beats_its_neighbours():
     x = torch.randn(20000, generator=torch.Generator().manual_seed(1))
     step = best_step(x, 4)
-    errors = [float((fake_quantise(x, step * f, 4) - x).square().sum()) for f in (0.9, 1, 1.1)]
+    errors = [float((symmetric(x, step * f, 4) - x).square().sum()) for f in (0.9, 1, 1.1)]
     assert errors[1] < errors[0] and errors[1] < errors[2]
 
 

@@ -56,10 +56,11 @@ def parameters(layer: QuantisedLayer) -> Parameters:
         mantissa, power = math.frexp(2.0 ** -EXPONENT / step)       # mantissa in 0.5 .. 1
         multipliers.append(min(round(mantissa * 65536), 65535) if mantissa != 0.5 else 32768)
         shifts.append(16 - power)
-    weights = layer.weight.integers.to(torch.int16)
+    weights, limit = layer.weight.integers.to(torch.int16), layer.activation.limit
     return Parameters(
         weights=weights.view(*weights.shape[:2], layer.rule.kernel, layer.rule.kernel),
         load_multiplier=torch.tensor(multipliers), load_shift=torch.tensor(shifts),
+        load_low=torch.full((t,), -limit), load_high=torch.full((t,), limit),
         multipliers=torch.ones(6, dtype=torch.int64), channel_shift=0,
         step_multiplier=torch.ones(t, dtype=torch.int64),
         step_shift=torch.zeros(t, dtype=torch.int64),

@@ -18,7 +18,7 @@ from spec.registers import Fault
 CONFIG = PRESETS["n8"]
 BASE, STEPS = 0x400, 0x1000
 GOOD = {f.name: 1 for f in FIELDS if f.name != "magic"} | {
-    "config_hash": CONFIG.hash, "act_max": 7, "weight_bits": 4, "kernel": 3, "order": 5,
+    "config_hash": CONFIG.hash, "weight_bits": 4, "kernel": 3, "order": 5,
     "row_scale": 0, "timesteps": 3, "height": 17, "plane_words": 1234567, "source0": 0x2000,
     "source1": 0, "weights": 0x3000, "multipliers": 0x4000, "steps": STEPS, "second": 0,
     "output": 0x5000,
@@ -28,7 +28,7 @@ GOOD = {f.name: 1 for f in FIELDS if f.name != "magic"} | {
 def step(timestep):
     return {"load_multiplier": 40000 + timestep, "load_shift": 30 + timestep,
             "step_multiplier": 50000 + timestep, "step_shift": 20, "residual_shift": 15,
-            "bias": 0x6000 + 0x100 * timestep}
+            "low": 8, "high": 7, "bias": 0x6000 + 0x100 * timestep}
 
 
 def fetch(layer=None, timestep=0, address=BASE, steps=None):
@@ -119,7 +119,7 @@ def test_a_timestep_beyond_the_table():
 
 @pytest.mark.parametrize(("field", "value"), [
     ("load_multiplier", 0), ("load_shift", 48), ("step_multiplier", 0), ("step_shift", 63),
-    ("residual_shift", 31), ("bias", 8)])
+    ("residual_shift", 31), ("low", 16), ("high", 16), ("bias", 8)])
 def test_a_bad_step_entry(field, value):
     result = fetch(timestep=2, steps={field: value})
     assert result["fault"] == Fault.BAD_DESCRIPTOR

@@ -63,7 +63,7 @@ class Case:
         values = dict.fromkeys((f.name for f in FIELDS), 0)
         return values | {
             "axis": int(load.axis == "width"), "order": load.order - self.halved,
-            "act_nibbles": self.nibbles, "act_max": load.quant_max, "kernel": multiply.kernel,
+            "act_nibbles": self.nibbles, "kernel": multiply.kernel,
             "stride": multiply.stride, "padding": multiply.padding,
             "upsample": load.upsample // 2, "height": load.height, "width": load.width,
             "out_height": layer.out_height, "out_width": layer.out_width,
@@ -76,7 +76,9 @@ class Case:
 
     def step(self) -> dict[str, int]:
         return {"load_multiplier": int(self.parameters.load_multiplier[self.timestep]),
-                "load_shift": int(self.parameters.load_shift[self.timestep]) - self.halved}
+                "load_shift": int(self.parameters.load_shift[self.timestep]) - self.halved,
+                "low": -int(self.parameters.load_low[self.timestep]),
+                "high": int(self.parameters.load_high[self.timestep])}
 
     def memory(self) -> dict[int, int]:
         """Beats by byte address."""
