@@ -4,7 +4,18 @@ from dataclasses import replace
 
 import pytest
 
-from spec import HostTensor, Layer, Load, LoadStages, Multiply, Network, Node, Store, StoreStages, Table
+from spec import (
+    HostTensor,
+    Layer,
+    Load,
+    LoadStages,
+    Multiply,
+    Network,
+    Node,
+    Store,
+    StoreStages,
+    Table,
+)
 from spec import TensorSpec as T
 
 

@@ -113,8 +113,9 @@ def test_the_table(capsys):
     status, out, err = run(capsys, "--config", "n8", "--batch", "2")
     assert status == 0 and not err
     for text in ("cifar10 on n8: ", "cycles per denoising step",
-                 "2 images, sharing weights where that helps", "one by one", "layers by kind", "3x3 upsampling", "layers that lose most",
-                 "cross-attention to one token", "still on the host", "channel affine"):
+                 "2 images, sharing weights where that helps", "one by one", "layers by kind",
+                 "3x3 upsampling", "layers that lose most", "cross-attention to one token",
+                 "still on the host", "channel affine"):
         assert text in out
     assert max(map(len, out.split("\nArray use")[0].splitlines()[5:])) <= 80
     status, out, _ = run(capsys, "--layers")
