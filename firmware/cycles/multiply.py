@@ -6,7 +6,7 @@ from firmware.cycles.constants import BURST_BEATS, LOADED, MIN_PASS, NEVER, REQU
 from firmware.cycles.nest import Nest
 from firmware.cycles.port import ReadPort, bursts
 
-STEADY = 4      # equal weight tiles in a row after which the others take as long
+STEADY = 4      # weight tiles that take equally long before one believes that the others do
 
 
 @dataclass
@@ -46,19 +46,27 @@ class WeightClock:
         self.port = port
         self._n, self._bits = nest.config.n, nest.weight_bits
         self._beats = nest.weight_beats
-        # tiles after which the times repeat: those the FIFO holds, if it limits the rate
-        self.window = port.window(self._beats)
+        # tiles after which the times repeat if the FIFO limits the rate
+        self.window = port.period(self._beats)
         self._bursts = [bursts(k, self._beats) for k in range(BURST_BEATS)]
         self._address = 0
+        self._offsets = [k * 8 // self._bits for k in range(self._beats)]   # when a beat is taken
         self._last_rows = self._n - (self._beats - 1) * 8 // self._bits
         self._row = self._push = self._before = self.start = NEVER
         self.starved = NEVER    # until then the latest tile waited for memory
         self._first = NEVER     # first beat of a group
 
-    def sustains(self, step: int) -> bool:
-        """Whether a tile can come every `step` cycles: into the cells, and from memory."""
-        pushed = step >= max(self._n, SWAP + LOADED)
-        return pushed and self.port.sustains(self._beats, self.window, step)
+    def steady(self, step: int) -> int:
+        """After how many tiles, `step` cycles apart, the others come at this rate; 0: not so.
+
+        If memory is no more than fast enough, a whole window of them.
+        """
+        if step < max(self._n, SWAP + LOADED):
+            return 0
+        slack = self.port.slack(self._beats, step, self._offsets[-1] + 1)
+        if slack < 1:
+            return 0
+        return STEADY if slack >= 2 else self.window + STEADY
 
     def tile(self) -> int:
         """The next tile: when its first pass may start."""
@@ -68,11 +76,17 @@ class WeightClock:
         self._address += self._beats
         first, last = port.arrived[-self._beats], port.arrived[-1]
         free = max(self._row + n, self._before + n)
+        emptied = self._row + n - 1     # the unpacker, by the last row of the tile before
         self._row = max(free, first + 1)
         full = max(self._row + n, last + 1 + self._last_rows)
         self.starved = full - n if full > free + n else NEVER
-        for k in range(self._beats):
-            port.take(1, self._row - 1 + k * 8 // self._bits)
+        taken = [self._row - 1 + offset for offset in self._offsets]
+        taken[0] = max(first, emptied)
+        if last - first == self._beats - 1:     # the beats are there when they are wanted
+            port.taken.extend(taken)
+        else:
+            for time in taken:
+                port.take(1, time)
         push = max(self._push + n, self.start + SWAP, full)
         self._before, self._push = self._push, push
         return push + LOADED
@@ -156,7 +170,8 @@ class MultiplyClock:
                 self.weights.began()
             now, done = start + length, done + 1
             self.idle.weight += length - pixels * self._nibbles
-            history.append((start, self.idle.weight, self.idle.memory))
+            history.append((start, self.weights.port.arrived[-1], self.idle.weight,
+                            self.idle.memory))
             if tiles - done > 1:
                 block, repeats = self._repeats(history, tiles - done)
                 if repeats:
@@ -181,21 +196,22 @@ class MultiplyClock:
     def _repeats(self, history: list[tuple[int, ...]], left: int) -> tuple[int, int]:
         """Weight tiles that take as long as as many before them, and how often they still do."""
         if len(history) > STEADY:
-            starts = [entry[0] for entry in history[-STEADY - 1:]]
-            step = starts[-1] - starts[-2]
-            if self.weights.sustains(step) and starts == list(
+            step = history[-1][0] - history[-2][0]
+            steady = self.weights.steady(step)
+            starts = [entry[0] for entry in history[-steady - 1:]]
+            if len(starts) > steady > 0 and starts == list(
                     range(starts[0], starts[-1] + 1, step)):
                 return 1, left
         block = self.weights.window
         if len(history) > 2 * block and len(history) % block == 1 and left >= block:
-            a, b, c = (history[-1 - k * block][0] for k in (2, 1, 0))
-            if b - a == c - b:
+            a, b, c = (history[-1 - k * block][:2] for k in (2, 1, 0))
+            if len({b[0] - a[0], c[0] - b[0], b[1] - a[1], c[1] - b[1]}) == 1:
                 return block, left // block
         return 1, 0
 
     def _skip(self, history: list[tuple[int, ...]], block: int, repeats: int) -> int:
         """Let `block` weight tiles repeat; returns the cycles they take."""
-        cycles, waited, starved = (
+        cycles, _, waited, starved = (
             repeats * (after - before)
             for before, after in zip(history[-1 - block], history[-1], strict=True))
         self.weights.skip(block * repeats, cycles)

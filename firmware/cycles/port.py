@@ -1,5 +1,7 @@
 """A read port: the AXI reader, its FIFO and the memory behind it, beat by beat."""
 
+from math import lcm
+
 from firmware.cycles.constants import BEAT, BURST_BEATS, ISSUE, NEVER, REQUEST
 
 
@@ -42,14 +44,19 @@ class ReadPort:
         self.issued = NEVER
         self._last = float(NEVER)
 
-    def window(self, beats: int) -> int:
-        """How many reads of `beats` beats are on their way at most."""
-        return max(1, min(self._depth // beats, self._outstanding))
+    def period(self, beats: int) -> int:
+        """Reads of `beats` beats after which their place in the FIFO and in bursts repeats."""
+        return lcm(self._depth, beats) // beats
 
-    def sustains(self, beats: int, window: int, step: int) -> bool:
-        """Whether `window` reads on their way bring `beats` beats every `step` cycles."""
-        trip = REQUEST + ISSUE + self._latency + BEAT
-        return step >= beats * self._interval and step * window >= trip + beats
+    def slack(self, beats: int, step: int, span: int) -> float:
+        """How much faster than one read of `beats` beats every `step` cycles memory could be.
+
+        `span` is how long the unit takes over the beats of one read.
+        """
+        if step < beats * self._interval:
+            return 0
+        window = max(1, min(self._depth // beats, self._outstanding))
+        return step * window / (REQUEST + ISSUE + self._latency + BEAT + span)
 
     def burst(self, beats: int, earliest: int) -> None:
         """Issue a burst, in the cycle `earliest` or later."""

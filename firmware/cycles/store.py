@@ -81,7 +81,7 @@ class StoreClock:
         self._answer = latency + ANSWER
         self._words = Words(port, second, outstanding, self._answer)
         # fast enough a memory never holds up the store, but for the very first word
-        self._fast = port.sustains(2, BLOCK, GROUPS) and (
+        self._fast = port.slack(2, GROUPS, 2) >= 1 and (
             latency + MOVED + ANSWER + 1 <= GROUPS * outstanding)
         self._first = latency + 9 + 2 * nest.second
         self.last = NEVER
