@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from golden.qat.methods import ConvAxis, Method, make_method
+from golden.qat.methods import ConvAxis, Method, Range, make_method
 
 OTHER_BITS = ((8, 8), (8, 4), (4, 8), (3, 4), (2, 4))
 ORDERS = (3, 4, 5, 6)
@@ -32,11 +32,12 @@ class Cell:
 
 def main_methods(activations: int) -> list[Method]:
     """Every method at W4."""
-    kinds: list[tuple[str, ConvAxis | None]] = [
-        ("hqdm", "width"), ("hqdm", "channel"), ("efficientdm", None), ("double-hadamard", None),
-        ("ptq", None), ("hqdm", "best")]
-    return [make_method(name, weights=4, activations=activations, axis=axis)
-            for name, axis in kinds]
+    kinds: list[tuple[str, ConvAxis | None, Range | None]] = [
+        ("hqdm", "best", "free"), ("hqdm", "width", None), ("hqdm", "channel", None),
+        ("efficientdm", None, None), ("double-hadamard", None, None), ("ptq", None, None),
+        ("hqdm", "best", None)]
+    return [make_method(name, weights=4, activations=activations, axis=axis, span=span)
+            for name, axis, span in kinds]
 
 
 def table_cells(seeds: Sequence[int]) -> list[Cell]:

@@ -9,8 +9,9 @@ from typing import Any
 from golden.evaluation.report import markdown
 from golden.models.checkpoint import write_bytes_atomically
 
-COLUMNS = ("method", "rotation", "bits", "budget", "seeds", "n", "FD", "KID x1000", "IS",
-           "precision", "recall", "PSNR, dB", "cosine", "worst step")
+COLUMNS = ("method", "rotation", "range", "bits", "budget", "seeds", "n", "FD", "KID x1000", "IS",
+           "precision", "recall", "PSNR, dB", "cosine",
+           "worst step")
 NUMBERS = (("fd", 1, 2), ("kid", 1000, 2), ("is", 1, 2), ("precision", 1, 3), ("recall", 1, 3),
            ("psnr", 1, 1), ("cosine", 1, 4), ("cosine_worst", 1, 4))
 
@@ -27,26 +28,26 @@ def _line(first: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> list[str]:
     for key, factor, digits in NUMBERS:
         values = [factor * row[key] for row in rows if row.get(key) is not None]
         numbers.append(spread(values, digits) if values else "")
-    seeds = str(len(rows)) if first[2] else ""
+    seeds = str(len(rows)) if first[3] else ""
     return [*first, seeds, f"{rows[0]['n']:,}", *numbers]
 
 
-def _group(row: Mapping[str, Any]) -> tuple[str, str, str, str]:
+def _group(row: Mapping[str, Any]) -> tuple[str, ...]:
     rotation = "none" if row["axis"] == "none" else f"{row['axis']}, k = {row['order']}"
     budget = "none" if row["method"] == "ptq" else f"{row['budget']}, {row['iterations']:,}"
-    return row["method"], rotation, f"W{row['weights']}A{row['activations']}", budget
+    return row["method"], rotation, row["range"], f"W{row['weights']}A{row['activations']}", budget
 
 
 def summary(rows: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """All `rows` by name, the settings they share, and the table as Markdown."""
     if not rows:
         return {"rows": {}, "markdown": ""}
-    groups: dict[tuple[str, str, str, str], list[Mapping[str, Any]]] = {}
+    groups: dict[tuple[str, ...], list[Mapping[str, Any]]] = {}
     for row in rows.values():
         groups.setdefault(_group(row), []).append(row)
     one = next(iter(rows.values()))
-    lines = [_line(["test images (floor)", "", "", ""], [one["floor"]]),
-             _line(["float", "", "", ""], [one["float"]])]
+    lines = [_line(["test images (floor)", "", "", "", ""], [one["floor"]]),
+             _line(["float", "", "", "", ""], [one["float"]])]
     lines += [_line(group, members) for group, members in groups.items()]
     return {"settings": one["settings"], "extractor": one["extractor"],
             "hardware": one["hardware"], "floor": one["floor"], "float": one["float"],

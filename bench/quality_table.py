@@ -131,6 +131,7 @@ def run_cell(cell: Cell, options: Options, bench: Bench) -> dict[str, Any]:
         _plan(options, [options.teacher, path], options.out / "grids" / cell.name))
     _, (_, row) = result["models"].items()
     return {"method": cell.method.name, "axis": cell.method.conv_axis, "order": cell.method.order,
+            "range": cell.method.range,
             "weights": cell.method.weights, "activations": cell.method.activations,
             "seed": cell.seed, "budget": cell.budget, "iterations": trained["iterations"],
             "error": trained["error"], "training_seconds": trained["seconds"],

@@ -63,6 +63,9 @@ def quantize(
         help="Rotation of convolutions, width or channel, or of every layer the best; "
         "hqdm only.  [default: width]",
         show_default=False)] = None,
+    span: Annotated[str | None, typer.Option(
+        "--range", help="Bounds of quantised activations of up to 4 bits: symmetric, or free in "
+        "each timestep; hqdm only.  [default: symmetric]", show_default=False)] = None,
     order: Annotated[int | None, typer.Option(
         help="log2 of the rotation block.  [default: 5]", show_default=False)] = None,
     iterations: Annotated[int, typer.Option(help="Of the whole run.")] = 2000,
@@ -88,11 +91,12 @@ def quantize(
 ) -> None:
     """Quantise a float UNet by data-free distillation and write the packed network."""
     from golden.qat.distil import Recipe
-    from golden.qat.methods import ConvAxis, make_method
+    from golden.qat.methods import ConvAxis, Range, make_method
     from golden.qat.run import Job, quantise
     from golden.train.options import choose_device
     chosen = make_method(method, weights=weights, activations=activations,
-                         axis=cast(ConvAxis | None, axis), order=order)
+                         axis=cast(ConvAxis | None, axis), order=order,
+                         span=cast(Range | None, span))
     device = choose_device(device)
     recipe = Recipe(
         iterations=iterations, batch=batch, seed=seed, activation_rate=activation_rate,

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -24,8 +25,8 @@ def calibrate_steps(real: RealNetwork, latents: Sequence[Tensor], classes: Tenso
                     dtype: torch.dtype = torch.float32) -> RealNetwork:
     """The network with every step: those it has not are fitted, layer by layer.
 
-    Each layer sees the already quantised outputs of those before it; the step (with free ranges, and its bounds) is that
-    of least squared error of the rotated activations of that timestep.
+    Each layer sees the already quantised outputs of those before it; the step, with free ranges
+    also the bounds, is that of least squared error of the rotated activations of that timestep.
 
     Parameters
     ----------
@@ -42,7 +43,8 @@ def calibrate_steps(real: RealNetwork, latents: Sequence[Tensor], classes: Tenso
         reference(batch, t, classes)
     layers = list(real.layers)
     for (index, kind), table in quantiser.found.items():
-        layers[index] = replace(layers[index], **{kind: table})
+        found: dict[str, Any] = {kind: table}
+        layers[index] = replace(layers[index], **found)
     return replace(real, layers=tuple(layers))
 
 

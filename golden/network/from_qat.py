@@ -10,7 +10,7 @@ from golden.network.source import Format, Quantisation, QuantisedAttention, Quan
 from golden.qat.convert import Quantised
 from golden.qat.export import layer_scales
 from golden.qat.layers import QuantisedLayer
-from golden.qat.quantiser import SymmetricQuantiser
+from golden.qat.quantiser import AsymmetricQuantiser, SymmetricQuantiser
 from golden.qat.rule import Rule
 from spec.layer import Op
 
@@ -22,8 +22,7 @@ def quantisation(frozen: Quantised) -> Quantisation:
 
     Raises
     ------
-    ValueError: zero points or rotated weights, which the accelerator has not, or a network that
-        is not frozen.
+    ValueError: rotated weights, which the accelerator has not, or a network that is not frozen.
     """
     modules = {}
     attentions = {}
@@ -46,21 +45,30 @@ def selector(frozen: Quantised) -> Callable[[int], None]:
 def _module(frozen: Quantised, rule: Rule) -> QuantisedModule:
     layer = frozen.layers()[rule.name]
     assert isinstance(layer, QuantisedLayer)
-    if rule.asymmetric or rule.rotated_weights:
-        what = "zero points" if rule.asymmetric else "rotated weights"
-        raise ValueError(f"{rule.name}: wanted symmetric activations rotated back, got {what}; "
-                         f"the accelerator runs HQ-DM and plain rounding")
+    if rule.rotated_weights:
+        raise ValueError(f"{rule.name}: wanted activations rotated back, got rotated weights; the "
+                         f"accelerator runs HQ-DM, EfficientDM and plain rounding")
     integers, scale, steps = layer_scales(frozen, rule.name)
     shape = (rule.outputs, sum(rule.sources), rule.kernel, rule.kernel)
     op: Op = "linear"
     if rule.kind == "conv":
         op = "conv3x3" if rule.kernel == 3 else "conv1x1"
+    low, high = _bounds(layer.activation)
     return QuantisedModule(
         format=Format(weight_bits=rule.weight_bits, activation_bits=rule.activation_bits,
-                      axis=rule.axis, order=rule.order),
+                      axis=rule.axis, order=rule.order, ranged=rule.asymmetric),
         weights=integers.cpu().to(torch.int16).reshape(shape), weight_scale=_float(scale),
         steps=_float(steps) * 2.0 ** (-rule.order / 2), op=op, stride=rule.stride,
-        padding=rule.padding)
+        padding=rule.padding, low=low, high=high)
+
+
+def _bounds(quantiser: SymmetricQuantiser | AsymmetricQuantiser,
+            ) -> tuple[Tensor, Tensor] | tuple[None, None]:
+    """(low, high), int64 [T], of free bounds."""
+    if isinstance(quantiser, SymmetricQuantiser):
+        return None, None
+    zero = quantiser.zero.detach().cpu().to(torch.int64)
+    return -zero, quantiser.levels - zero
 
 
 def _attention(products: Any) -> QuantisedAttention:

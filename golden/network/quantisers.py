@@ -1,7 +1,7 @@
 """Quantisers of the reference: none, the given steps, or steps calibrated on the way."""
 
 from dataclasses import replace
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -139,7 +139,7 @@ class Calibrating(Fake):
             dtype = torch.float64 if kind.endswith("steps") else torch.int64
             table = self.found.setdefault((index, kind), torch.zeros(size, dtype=dtype))
             table[timestep] = value
-        tables = {kind: self.found[index, kind] for kind in values}
+        tables: dict[str, Any] = {kind: self.found[index, kind] for kind in values}
         self._layers[index] = replace(self._layers[index], **tables)
 
     def _first(self, index: int, kind: str, timestep: int) -> bool:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from golden.check import check_dtype, check_range
+from golden.check import check_dtype, check_range, check_tensor
 from spec.fixed import check_bits, quantised_magnitude, symmetric_max, weight_range
 from spec.layer import Axis, Op
 
@@ -71,6 +71,9 @@ class QuantisedModule:
                                  f"{self.low}, {self.high}")
         check_dtype("weights", self.weights, torch.int16)
         check_range("weights", self.weights, *weight_range(self.format.weight_bits))
+        for name in ("low", "high"):
+            if getattr(self, name) is not None:
+                check_tensor(name, getattr(self, name), torch.int64, tuple(self.steps.shape))
         for name in ("weight_scale", "steps"):
             check_positive(name, getattr(self, name))
 

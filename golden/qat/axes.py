@@ -16,7 +16,6 @@ from golden.qat.rotation import rotate
 from golden.qat.rule import ROTATED, Rule
 from golden.qat.search import quantisation_error
 from golden.qat.trajectory import Teacher, Trajectories, contexts, predict
-from spec.fixed import symmetric_max
 from spec.layer import Axis
 
 AXES: tuple[Axis, ...] = ("none", "channel", "width")
@@ -36,8 +35,8 @@ def errors_by_axis(student: Quantised, teacher: Teacher, data: Trajectories, ord
                    timesteps: Sequence[int] | None = None) -> Errors:
     """Relative squared error of every rotatable layer's quantised input, per axis.
 
-    Each at its own best step, symmetric at the layer's bits, averaged over `timesteps` (entries
-    of the schedule); in the order of execution.
+    Each at its own best step, and zero point where the method has one, at the layer's bits;
+    averaged over `timesteps` (entries of the schedule); in the order of execution.
     """
     count = len(data.schedule)
     chosen = timesteps or range(count // (2 * TIMESTEPS), count, max(1, count // TIMESTEPS))
@@ -49,10 +48,11 @@ def errors_by_axis(student: Quantised, teacher: Teacher, data: Trajectories, ord
         found[name] = dict.fromkeys(admitted(layer.rule, order), 0.0)
 
         def look(module: Any, args: Any) -> None:
-            rule, limit = module.rule, symmetric_max(module.rule.activation_bits)
+            rule = module.rule
             for axis, o in admitted(rule, order).items():
                 dim = 1 if rule.kind == "conv" and axis == "channel" else -1
-                error = quantisation_error(rotate(args[0].float(), o, dim), limit)
+                error = quantisation_error(rotate(args[0].float(), o, dim), rule.activation_bits,
+                                           rule.asymmetric)
                 found[rule.name][axis] += float(error) / len(chosen)
         hooks.append(layer.register_forward_pre_hook(look))
     context = contexts(teacher, data.labels[:SAMPLES], data.latents.device)

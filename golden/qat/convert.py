@@ -17,6 +17,7 @@ from golden.qat.quantiser import AsymmetricQuantiser, SymmetricQuantiser
 from golden.qat.rule import ROTATED, Role, Rule
 from golden.qat.timestep import Timestep
 from golden.qat.trace import Trace, example_inputs, trace_model
+from spec.fixed import NIBBLE
 from spec.layer import Axis
 
 EDGE: tuple[Role, ...] = ("first", "last", "time", "condition", "skip", "downsample")
@@ -80,7 +81,8 @@ def _layer_rule(name: str, module: nn.Conv2d | nn.Linear, role: Role, trace: Tra
     shape = trace.shapes.get(name, (1, module.weight.shape[1]))
     common: dict[str, Any] = {
         "name": name, "role": role, "weight_bits": weights, "activation_bits": activations,
-        "asymmetric": method.asymmetric, "outputs": module.weight.shape[0]}
+        "asymmetric": method.asymmetric and activations <= NIBBLE,
+        "outputs": module.weight.shape[0]}
     if isinstance(module, nn.Linear):
         rows = 1 if role == "condition" else shape[-2]
         rule = Rule(kind="linear", sources=(shape[-1],), height=rows, width=1, **common)

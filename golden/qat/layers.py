@@ -17,7 +17,8 @@ class QuantisedLayer(nn.Module):
     u = q * H_raw and q = clamp(round(x H_raw / step)) are the operands of the load unit: for
     steps that are powers of two and integer inputs, u and the sums equal golden's exactly.
     Padding zeros come after rotating back. The sums are of integers also under autocast;
-    bfloat16 holds them up to 256 (224 at 4 bits and order 5).
+    bfloat16 holds them up to 256: at 4 bits and order 5 all of symmetric ones (224), of free bounds
+    (480) only what is that small or even.
 
     Parameters
     ----------

@@ -3,10 +3,13 @@
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from spec.fixed import MAX_ORDER, check_bits
+from spec.config import PRESETS
+from spec.fixed import MAX_ORDER, NIBBLE, check_bits, required_operand_bits
 from spec.layer import Axis
 
 ConvAxis = Axis | Literal["best"]
+Range = Literal["symmetric", "free"]
+OPERAND_BITS = max(c.operand_bits for c in PRESETS.values())
 EDGE_BITS = 8       # first, last, skip and downsampling layers, embeddings, attention products
 
 
@@ -22,7 +25,7 @@ class Method:
         the axis of least quantisation error at calibration, none among them.
     linear_axis: rotation of linear layers, "channel" or "none".
     order: log2 of the largest rotation block.
-    asymmetric: activations with a zero point.
+    asymmetric: activations of up to 4 bits with a zero point; those of 8 bits are symmetric.
     rotated_weights: rotate the weights too and do not rotate back.
     trained: distil after the calibration.
     weights, activations: bits of the body's layers.
@@ -58,13 +61,19 @@ class Method:
     def label(self) -> str:
         """Short name for tables: hqdm-width-k5-w4a4."""
         rotation = "" if self.conv_axis == "none" else f"-{self.conv_axis}-k{self.order}"
-        return f"{self.name}{rotation}-w{self.weights}a{self.activations}"
+        free = "-free" if self.asymmetric and not METHODS[self.name].asymmetric else ""
+        return f"{self.name}{rotation}{free}-w{self.weights}a{self.activations}"
+
+    @property
+    def range(self) -> Range:
+        """Bounds of the activations: "symmetric", or "free" in each timestep."""
+        return "free" if self.asymmetric else "symmetric"
 
 
 METHODS = {m.name: m for m in (
     Method(name="hqdm", about="single Hadamard around the activation quantiser",
            conv_axis="width", linear_axis="channel"),
-    Method(name="efficientdm", about="no rotation, asymmetric activations", asymmetric=True),
+    Method(name="efficientdm", about="no rotation, activations with a zero point", asymmetric=True),
     Method(name="double-hadamard", about="weights and activations rotated, not back",
            conv_axis="channel", linear_axis="channel", rotated_weights=True),
     Method(name="ptq", about="rounding after calibration, no training", trained=False),
@@ -72,12 +81,13 @@ METHODS = {m.name: m for m in (
 
 
 def make_method(name: str, *, weights: int = 4, activations: int = 4, axis: ConvAxis | None = None,
-                order: int | None = None) -> Method:
-    """A method of the registry with its bits, and for hqdm the axis of convolutions.
+                order: int | None = None, span: Range | None = None) -> Method:
+    """A method of the registry with its bits, and for hqdm axis of convolutions and range.
 
     Raises
     ------
-    ValueError: an unknown method, unsupported bits, an axis or order the method has no use for.
+    ValueError: an unknown method, unsupported bits, an axis, order or range the method has no use
+        for, operands wider than any configuration holds.
     """
     if name not in METHODS:
         raise ValueError(f"--method: wanted one of {', '.join(METHODS)}, got {name!r}")
@@ -92,4 +102,20 @@ def make_method(name: str, *, weights: int = 4, activations: int = 4, axis: Conv
         if method.conv_axis == "none":
             raise ValueError(f"--order: {name} does not rotate, got {order}")
         method = replace(method, order=order)
-    return method
+    return method if span is None else _ranged(method, span)
+
+
+def _ranged(method: Method, span: Range) -> Method:
+    if span not in ("symmetric", "free"):
+        raise ValueError(f"--range: wanted symmetric or free, got {span!r}")
+    if method.name != "hqdm" and span != method.range:
+        raise ValueError(f"--range: {method.name} has {method.range}, got {span!r}")
+    if method.name == "hqdm" and span == "free":
+        if method.activations > NIBBLE:
+            raise ValueError(f"--range: wanted symmetric at {method.activations} bits, got 'free'")
+        bits = required_operand_bits(method.activations, method.order, True)
+        if bits > OPERAND_BITS:
+            raise ValueError(
+                f"--order: wanted operands of at most {OPERAND_BITS} bits, got {bits} of "
+                f"{method.activations}-bit activations of free range at order {method.order}")
+    return replace(method, asymmetric=span == "free")

@@ -1,11 +1,12 @@
 """Fake quantisers with learnable steps: integers forward, LSQ gradients backward.
 
-The integer is what the load unit computes, q = clamp(round(r / step), -Q, Q), ties to even.
+The integer is what the load unit computes, q = clamp(round(r / step), low, high), ties to even.
 A quantiser returns q and its scale apart, so that products are sums of integers, scaled once at
 the end. The scale is a constant there: the gradient of the step enters at the rounding, as in
 LSQ (without its gradient scale).
 """
 
+import math
 from typing import Any
 
 import torch
@@ -14,7 +15,7 @@ from torch.autograd.function import FunctionCtx
 
 from golden.qat.search import search_asymmetric, search_symmetric
 from golden.qat.timestep import Timestep
-from spec.fixed import check_bits, symmetric_max
+from spec.fixed import check_bits, quantised_magnitude, symmetric_max
 
 Bound = Tensor | float      # both bounds of a quantiser are of one kind
 
@@ -55,17 +56,17 @@ def quantise(r: Tensor, step: Tensor, low: Bound, high: Bound) -> Tensor:
 
 class _Round(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: FunctionCtx, x: Tensor) -> Tensor:
-        return x.round()
+    def forward(ctx: FunctionCtx, x: Tensor, low: float, high: float) -> Tensor:
+        return x.round().clamp(low, high)
 
     @staticmethod
-    def backward(ctx: FunctionCtx, *gradients: Tensor) -> Tensor:
-        return gradients[0]
+    def backward(ctx: FunctionCtx, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        return gradients[0], None, None
 
 
-def round_through(x: Tensor) -> Tensor:
-    """round(x), ties to even, with the gradient of x (straight through)."""
-    return _Round.apply(x)
+def round_through(x: Tensor, low: float = -math.inf, high: float = math.inf) -> Tensor:
+    """clamp(round(x), low, high), ties to even, with the gradient of x (straight through)."""
+    return _Round.apply(x, low, high)
 
 
 class Steps(nn.Module):
@@ -149,18 +150,17 @@ class SymmetricQuantiser(nn.Module):
 
 
 class AsymmetricQuantiser(nn.Module):
-    """q + z in 0..2**bits - 1 with a learnable step and zero point z per timestep (EfficientDM).
+    """q + z in 0..2**bits - 1 with a learnable step and zero point z per timestep.
 
-    The zero point is an integer, so that padding zeros stay exact; it is learnt straight
-    through. forward as `SymmetricQuantiser`: q already has the zero point taken off. Uses all
-    2**bits levels.
+    The zero point is an integer in 0..2**bits - 1, so that zero is a level and padding stays exact;
+    it is learnt straight through. forward as `SymmetricQuantiser`: q has the zero point taken
+    off, q in -z..2**bits - 1 - z: the load unit's free bounds. Not at 8 bits.
     """
 
     def __init__(self, bits: int, timestep: Timestep) -> None:
         super().__init__()
-        check_bits(bits, "activation bits")
+        self.levels = quantised_magnitude(bits, ranged=True)
         self.bits, self.timestep = bits, timestep
-        self.levels = (1 << bits) - 1
         self.steps: Steps | FixedSteps = Steps(len(timestep))
         self.zero = nn.Parameter(torch.zeros(len(timestep)))
 
@@ -170,7 +170,7 @@ class AsymmetricQuantiser(nn.Module):
         step = per_sample(self.steps.at(self.timestep.index), r)
         if self.timestep.observing:
             return r / step, step.detach()
-        zero = round_through(per_sample(self.zero[self.timestep.index], r))
+        zero = round_through(per_sample(self.zero[self.timestep.index], r), 0, self.levels)
         return quantise(r, step, -zero, self.levels - zero), step.detach()
 
     def observe(self, r: Tensor) -> None:
@@ -184,5 +184,5 @@ class AsymmetricQuantiser(nn.Module):
     def freeze(self, entries: list[int]) -> None:
         """Keep the entries `entries` of both tables, no longer learnable."""
         self.steps = FixedSteps(self.steps.all()[entries])
-        zero = self.zero.detach().round()[entries]
+        zero = self.zero.detach().round().clamp(0, self.levels)[entries]
         self.zero = nn.Parameter(zero, requires_grad=False)

@@ -29,7 +29,7 @@ class Rule:
         (to_q and to_k of attention to one token).
     weight_bits, activation_bits: 2, 3, 4 or 8; for attention both are the products' bits.
     axis, order: rotation; order already reduced to what the axis admits, "none" exactly at 0.
-    asymmetric: activations have a zero point (EfficientDM).
+    asymmetric: activations have a zero point, that is free bounds per timestep; not at 8 bits.
     rotated_weights: the weights are rotated and the activations not rotated back
         (double Hadamard).
     sources: channels of each concatenated source.
@@ -76,7 +76,7 @@ class Rule:
 
     def _sum_bound(self, order: int) -> int:
         depth = sum(self.sources) * self.kernel ** 2
-        return depth * operand_magnitude(self.activation_bits, order) * (
+        return depth * operand_magnitude(self.activation_bits, order, self.asymmetric) * (
             136 if self.weight_bits == 8 else symmetric_max(self.weight_bits) + 1)
 
     def to_layer(self, timesteps: int) -> Layer:
@@ -84,12 +84,11 @@ class Rule:
 
         Raises
         ------
-        ValueError: asymmetric activations, rotated weights, attention products, or a shape the
-            accelerator does not do.
+        ValueError: rotated weights, attention products, or a shape the accelerator does not do.
         """
-        if self.asymmetric or self.rotated_weights or self.kind == "attention":
-            raise ValueError(f"{self.name}: wanted a symmetric layer with one rotation of its "
-                             f"activations, got {self}")
+        if self.rotated_weights or self.kind == "attention":
+            raise ValueError(f"{self.name}: wanted a layer of weights whose activations are "
+                             f"rotated and rotated back, got {self}")
         if self.kernel not in (1, 3):
             raise ValueError(f"{self.name}: wanted a kernel of 1 or 3, got {self.kernel}")
         op: Op = "conv3x3" if self.kernel == 3 else "conv1x1"
@@ -97,7 +96,7 @@ class Rule:
             name=self.name, timesteps=timesteps,
             load=Load(channels=self.sources, height=self.height, width=self.width,
                       upsample=self.upsample, axis=self.axis, order=self.order,
-                      bits=self.activation_bits),
+                      bits=self.activation_bits, ranged=self.asymmetric),
             multiply=Multiply(op="linear" if self.kind == "linear" else op,
                               out_channels=self.outputs, stride=self.stride,
                               padding=self.padding, bits=self.weight_bits))

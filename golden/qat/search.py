@@ -5,6 +5,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from spec.fixed import symmetric_max
+
 SAMPLES = 4096          # values looked at per tensor: the error of a step settles well before
 FRACTIONS = 32          # clipping points tried, as fractions of the largest magnitude
 SMALLEST = 0.05
@@ -32,11 +34,19 @@ def search_symmetric(r: Tensor, limit: int) -> Tensor:
     return steps[_errors(values, steps, -limit, limit).argmin()]
 
 
-def quantisation_error(r: Tensor, limit: int) -> Tensor:
-    """Squared error over squared magnitude at the step of `search_symmetric`, ()."""
-    values, step = _sample(r), search_symmetric(r, limit)
+def quantisation_error(r: Tensor, bits: int, asymmetric: bool = False) -> Tensor:
+    """Squared error over squared magnitude at the best step (and zero point), ()."""
+    values, limit = _sample(r), symmetric_max(bits)
+    low: Tensor | int = -limit
+    high: Tensor | int = limit
+    if asymmetric:
+        levels = (1 << bits) - 1
+        step, zero = search_asymmetric(r, levels)
+        low, high = -zero, levels - zero
+    else:
+        step = search_symmetric(r, limit)
     energy = values.square().sum().clamp_min(torch.finfo(values.dtype).tiny)
-    return _errors(values, step[None], -limit, limit)[0] / energy
+    return _errors(values, step[None], low, high)[0] / energy
 
 
 def _errors(values: Tensor, steps: Tensor, low: Any, high: Any) -> Tensor:

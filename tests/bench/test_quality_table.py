@@ -28,10 +28,11 @@ class Means:
 def test_cells():
     cells = table_cells([0, 1])
     names = [c.name for c in cells]
-    assert len(set(names)) == len(names) == 24 + 10 + 8
-    assert all(c.budget == "full" for c in cells[:24])
-    assert names[0] == "hqdm-width-k5-w4a4-full-s0"
-    assert {c.method.name for c in cells[:6]} == {c.method.name for c in cells[6:12]} == {
+    assert len(set(names)) == len(names) == 28 + 10 + 8
+    assert all(c.budget == "full" for c in cells[:28])
+    assert names[:2] == ["hqdm-best-k5-free-w4a4-full-s0", "hqdm-width-k5-w4a4-full-s0"]
+    assert names[7] == "hqdm-best-k5-free-w4a3-full-s0"
+    assert {c.method.name for c in cells[:7]} == {c.method.name for c in cells[7:14]} == {
         "hqdm", "efficientdm", "double-hadamard", "ptq"}
     for wanted in ("w8a8", "w8a4", "w4a8", "w3a4", "w2a4"):
         assert {f"hqdm-{a}-k5-{wanted}-small-s0" for a in ("width", "channel")} <= set(names)
@@ -82,8 +83,8 @@ def test_table(place, capsys):
     before = path.stat().st_mtime_ns
     assert main(options(place, "--only", "efficientdm-w4a3-full-s0")) == 0
     table = capsys.readouterr().out
-    assert "| efficientdm | none | W4A3 | full, 1 | 1 | 6 |" in table
-    assert "| ptq | none | W4A4 | none | 2 | 6 |" in table
+    assert "| efficientdm | none | free | W4A3 | full, 1 | 1 | 6 |" in table
+    assert "| ptq | none | symmetric | W4A4 | none | 2 | 6 |" in table
     assert "| test images (floor) |" in table and "| float |" in table
     assert table.strip() == (place / "out" / "quality.md").read_text().strip()
     assert path.stat().st_mtime_ns == before

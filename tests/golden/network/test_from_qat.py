@@ -1,5 +1,7 @@
 """Networks of golden.qat in integers."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -7,6 +9,7 @@ import torch.nn.functional as F
 from firmware.lowering import lower_quantised
 from golden.models.sampler import make_scheduler
 from golden.network import Reference, quantise
+from golden.network.from_qat import quantisation
 from golden.qat.calibrate import calibrate
 from golden.qat.convert import convert
 from golden.qat.export import freeze
@@ -28,10 +31,16 @@ def student_of():
     return make
 
 
-@pytest.mark.parametrize("axis", ["width", "channel"])
-def test_the_reference_is_the_trained_model(student_of, axis):
-    frozen, tokens, data = student_of("hqdm", weights=4, activations=4, axis=axis)
+@pytest.mark.parametrize(("name", "options"), [
+    ("hqdm", {"axis": "width"}), ("hqdm", {"axis": "channel"}),
+    ("hqdm", {"axis": "channel", "span": "free"}), ("efficientdm", {})])
+def test_the_reference_is_the_trained_model(student_of, name, options):
+    frozen, tokens, data = student_of(name, weights=4, activations=4, **options)
     real = lower_quantised(frozen, tokens)
+    loads = [node.layer.load for node in real.network.nodes]
+    free = name == "efficientdm" or "span" in options
+    assert {load.ranged for load in loads if load.bits == 4} == {free}
+    assert not any(load.ranged for load in loads if load.bits == 8)
     latents = [data.latents[:, i].float() for i in range(3)]
     same, integers = quantise(real, latents, data.labels)
     assert same is real
@@ -43,15 +52,21 @@ def test_the_reference_is_the_trained_model(student_of, axis):
         noise = integers(latents[i], i, data.labels)
         exact, close = (float(F.cosine_similarity(y.flatten(1), wanted.flatten(1)).min())
                         for y in (got, noise))
-        print(f"{axis} {t}: reference {exact:.6f}, integers {close:.6f}")
+        print(f"{name} {t}: reference {exact:.6f}, integers {close:.6f}")
         assert exact >= 0.97 and close >= 0.97
 
 
-@pytest.mark.parametrize(("name", "text"), [
-    ("efficientdm", r"wanted symmetric activations rotated back, got zero points"),
-    ("double-hadamard", r"wanted symmetric activations rotated back, got rotated weights"),
-])
-def test_methods_the_core_cannot_run_are_refused(student_of, name, text):
-    frozen, tokens, _ = student_of(name)
-    with pytest.raises(ValueError, match=text):
+def test_bounds_are_those_of_the_trained_quantisers(student_of):
+    frozen, _, _ = student_of("hqdm", axis="channel", span="free", activations=3)
+    name, layer = next((n, v) for n, v in frozen.layers().items() if v.rule.asymmetric)
+    layer.activation.zero.copy_(torch.tensor([0.0, 2.0, 7.0]))
+    known = quantisation(frozen).modules[name]
+    assert known.low.tolist() == [0, -2, -7] and known.high.tolist() == [7, 5, 0]
+    with pytest.raises(ValueError, match="bounds: wanted low and high exactly for free ranges"):
+        replace(known, low=None)
+
+
+def test_double_hadamard_is_refused(student_of):
+    frozen, tokens, _ = student_of("double-hadamard")
+    with pytest.raises(ValueError, match="wanted activations rotated back, got rotated weights"):
         lower_quantised(frozen, tokens)

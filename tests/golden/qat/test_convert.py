@@ -126,6 +126,13 @@ def test_trainable_parameters(unet):
     assert kinds == {"a", "b", "log", "zero"}
 
 
+@pytest.mark.parametrize("options", [{"name": "efficientdm"}, {"name": "hqdm", "span": "free"}])
+def test_both_methods_have_the_same_symmetric_edge_layers(unet, options):
+    rules = make_rules(unet, make_method(**options))
+    assert {r.asymmetric for r in rules if r.activation_bits == 8} == {False}
+    assert {r.asymmetric for r in rules if r.activation_bits == 4} == {True}
+
+
 def test_a_convolution_that_is_not_supported(unet):
     unet.conv_in = nn.Conv2d(4, 16, 3, padding=1, groups=4)
     with pytest.raises(ValueError, match="conv_in: wanted a square convolution without groups"):

@@ -10,7 +10,7 @@ from golden import Carrier, Parameters
 from golden.layer import load_operands, partial_sums
 from golden.qat.layers import QuantisedLayer
 from golden.qat.lora import TrainedWeight
-from golden.qat.quantiser import FixedSteps, SymmetricQuantiser
+from golden.qat.quantiser import AsymmetricQuantiser, FixedSteps, SymmetricQuantiser
 from golden.qat.rule import Rule
 from golden.qat.timestep import Timestep
 
@@ -29,11 +29,16 @@ CASES = {
 }
 
 
-def make(case: str, bits: tuple[int, int], steps: torch.Tensor) -> QuantisedLayer:
-    """A frozen layer with the given activation steps and weight steps of powers of two."""
+def make(case: str, bits: tuple[int, int], steps: torch.Tensor,
+         zero: list[int] | None = None) -> QuantisedLayer:
+    """A frozen layer with the given activation steps and weight steps of powers of two.
+
+    `zero`: zero point of each timestep, None for symmetric activations.
+    """
     rule = Rule(**{"name": case, "kind": "conv", "role": "body", "weight_bits": bits[0],
                    "activation_bits": bits[1], "sources": (8,), "height": 8, "width": 8,
-                   "outputs": 6, "kernel": 3, "padding": 1} | CASES[case])
+                   "outputs": 6, "kernel": 3, "padding": 1,
+                   "asymmetric": zero is not None} | CASES[case])
     timestep = Timestep(range(len(steps)))
     shape = (6, sum(rule.sources)) + (rule.kernel, rule.kernel) * (rule.kind == "conv")
     generator = torch.Generator().manual_seed(4)
@@ -42,8 +47,10 @@ def make(case: str, bits: tuple[int, int], steps: torch.Tensor) -> QuantisedLaye
     weight.steps.assign(slice(None), 2.0 ** torch.arange(-5, 1))
     frozen = weight.freeze()
     frozen.steps = FixedSteps(2.0 ** torch.arange(-5, 1))
-    layer = QuantisedLayer(rule, frozen, SymmetricQuantiser(bits[1], timestep),
-                           torch.arange(6) / 4)
+    kind = SymmetricQuantiser if zero is None else AsymmetricQuantiser
+    layer = QuantisedLayer(rule, frozen, kind(bits[1], timestep), torch.arange(6) / 4)
+    if zero is not None:
+        layer.activation.zero.data = torch.tensor(zero, dtype=torch.float32)
     layer.activation.steps = FixedSteps(steps)
     return layer
 
@@ -56,11 +63,17 @@ def parameters(layer: QuantisedLayer) -> Parameters:
         mantissa, power = math.frexp(2.0 ** -EXPONENT / step)       # mantissa in 0.5 .. 1
         multipliers.append(min(round(mantissa * 65536), 65535) if mantissa != 0.5 else 32768)
         shifts.append(16 - power)
-    weights, limit = layer.weight.integers.to(torch.int16), layer.activation.limit
+    weights = layer.weight.integers.to(torch.int16)
+    if layer.rule.asymmetric:
+        low = -layer.activation.zero.detach().long()
+        high = low + layer.activation.levels
+    else:
+        high = torch.full((t,), layer.activation.limit)
+        low = -high
     return Parameters(
         weights=weights.view(*weights.shape[:2], layer.rule.kernel, layer.rule.kernel),
         load_multiplier=torch.tensor(multipliers), load_shift=torch.tensor(shifts),
-        load_low=torch.full((t,), -limit), load_high=torch.full((t,), limit),
+        load_low=low, load_high=high,
         multipliers=torch.ones(6, dtype=torch.int64), channel_shift=0,
         step_multiplier=torch.ones(t, dtype=torch.int64),
         step_shift=torch.zeros(t, dtype=torch.int64),
@@ -89,7 +102,18 @@ def as_golden(layer: QuantisedLayer, y: torch.Tensor) -> torch.Tensor:
 @pytest.mark.parametrize("bits", [(4, 4), (8, 8), (2, 3), (3, 2), (4, 8), (8, 4)])
 @pytest.mark.parametrize("case", CASES)
 def test_equal_to_the_integer_layer_where_steps_are_powers_of_two(case, bits):
-    layer = make(case, bits, torch.tensor([0.25, 2.0, 0.0625]))
+    check_integers(make(case, bits, torch.tensor([0.25, 2.0, 0.0625])))
+
+
+@pytest.mark.parametrize("bits", [4, 3, 2])
+@pytest.mark.parametrize("case", CASES)
+def test_equal_with_zero_points(case, bits):
+    top = (1 << bits) - 1
+    check_integers(make(case, (4, bits), torch.tensor([0.25, 2.0, 0.0625]), [0, 1, top]))
+
+
+def check_integers(layer: QuantisedLayer) -> None:
+    """Operands and sums at every step are golden's."""
     described, golden = layer.rule.to_layer(3), parameters(layer)
     golden.check(described)
     sources, x = inputs(layer)
@@ -143,8 +167,10 @@ def test_a_timestep_per_sample():
 
 def test_rule_refuses_what_the_contract_does_not_have():
     rule = make("conv width", (4, 4), torch.ones(1)).rule
-    with pytest.raises(ValueError, match="wanted a symmetric layer with one rotation"):
-        replace(rule, asymmetric=True).to_layer(1)
+    with pytest.raises(ValueError, match="whose activations are rotated and rotated back, got Rul"):
+        replace(rule, rotated_weights=True).to_layer(1)
+    with pytest.raises(ValueError, match="ranged: wanted 2, 3 or 4 bits, got 8"):
+        replace(rule, activation_bits=8, asymmetric=True).to_layer(1)
     with pytest.raises(ValueError, match="wanted a kernel of 1 or 3, got 5"):
         replace(rule, kernel=5).to_layer(1)
 

@@ -135,6 +135,21 @@ def test_asymmetric_quantiser_uses_every_level():
     assert not r.requires_grad and quantiser.zero.requires_grad
 
 
+@pytest.mark.parametrize(("drifted", "zero"), [(-3.0, 0), (19.0, 15), (6.6, 7)])
+def test_zero_is_always_a_level(drifted, zero):
+    """A zero point trained out of range is used, and frozen, as the nearest one in range."""
+    quantiser = AsymmetricQuantiser(4, Timestep([1]))
+    quantiser.zero.data[:] = drifted
+    r = torch.tensor([[-100.0, 0.0, 100.0]])
+    assert quantiser(r)[0].tolist() == [[-zero, 0, 15 - zero]]
+    quantiser(r)[0].sum().backward()
+    assert quantiser.zero.grad.item() == -2     # both clamped values move with it
+    quantiser.freeze([0])
+    assert quantiser.zero.tolist() == [zero]
+
+
 def test_unsupported_bits():
+    with pytest.raises(ValueError, match="ranged: wanted 2, 3 or 4 bits, got 8"):
+        AsymmetricQuantiser(8, Timestep([1]))
     with pytest.raises(ValueError, match=r"activation bits: wanted one of .* got 5"):
         SymmetricQuantiser(5, Timestep([1]))

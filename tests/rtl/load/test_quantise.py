@@ -39,7 +39,7 @@ def test_every_shift_with_random_multipliers(pipeline, bits):
 
 def test_throughput_and_latency(pipeline):
     dut = Quantiser(LANES, BITS)
-    stream = Stream({"multiplier": 1, "shift": 1, "low": 7, "high": 7, "split": 0}, [(0, [t, -t]) for t in range(20)],
-                    [])
+    settings = {"multiplier": 1, "shift": 1, "low": 7, "high": 7, "split": 0}
+    stream = Stream(settings, [(0, [t, -t]) for t in range(20)], [])
     _, arrivals = pipeline(dut).run([(stream, dut.latency)])
     assert arrivals == list(range(dut.latency, dut.latency + 20))
