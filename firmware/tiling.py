@@ -1,66 +1,27 @@
 """Tile plans: how a layer is cut to fit the operand buffer and the accumulator banks."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
-import numpy as np
-
+from firmware.cycles.constants import bank_ready
+from firmware.cycles.run import DEFAULT_MEMORY, run
+from firmware.loop_nest import (
+    TilePlan,
+    hardware_order,
+    rotation_words,
+    tile_source_rows,
+    word_count,
+)
 from spec.config import PRESETS, Config
 from spec.fixed import nibbles, required_operand_bits
 from spec.layer import Layer
 
-MEMORY_LATENCY = 40     # cycles, assumed by the estimate
-TILE_OVERHEAD = 24      # cycles between output words, assumed by the estimate
+__all__ = ["TilePlan", "candidates", "hardware_order", "operand_bits", "plan", "rotation_words",
+           "tile_source_rows", "word_count"]
 STORE_CYCLES = 4        # per output word: n accumulators, n/4 lanes
 TRAFFIC_WEIGHT = 16     # beats read by the load unit that count as one cycle of cost
-
-
-@dataclass(frozen=True, kw_only=True)
-class TilePlan:
-    """Sizes of the loop nest of docs/architecture.md.
-
-    Parameters
-    ----------
-    tile_rows: output rows of a spatial tile.
-    chunk_words, chunks: channel words held in the operand buffer at a time, and how often.
-    plane_words: operand buffer words of one channel word (tallest tile's rows * width).
-    cycles: estimated cycles of the layer, plus a little for operands loaded again.
-    """
-
-    tile_rows: int
-    chunk_words: int
-    chunks: int
-    plane_words: int
-    cycles: int
-
-
-def hardware_order(layer: Layer) -> int:
-    """log2 of the rotation block as the hardware sees it: one less along an upsampled row."""
-    load = layer.load
-    folded = load.axis == "width" and load.upsample == 2 and load.order > 0
-    return load.order - folded
-
-
-def word_count(layer: Layer, config: Config) -> int:
-    """Channel words of all sources, each padded on its own."""
-    return sum(config.words(c) for c in layer.load.channels)
-
-
-def rotation_words(layer: Layer, config: Config) -> int:
-    """Channel words of one rotation block, which no chunk boundary may split."""
-    return max(1, (1 << layer.load.order) // config.n) if layer.load.axis == "channel" else 1
-
-
-def tile_source_rows(layer: Layer, tile_rows: int) -> np.ndarray:
-    """Source rows of every spatial tile, int64 (tiles,)."""
-    load, multiply = layer.load, layer.multiply
-    first = np.arange(0, layer.out_height, tile_rows)
-    last = np.minimum(first + tile_rows, layer.out_height) - 1
-    up = load.upsample - 1
-    top = np.maximum(0, first * multiply.stride - multiply.padding) >> up
-    bottom = last * multiply.stride - multiply.padding + multiply.kernel - 1
-    return (np.minimum(load.height * load.upsample - 1, bottom) >> up) - top + 1
+FINALISTS = 4           # plans of least estimated cost that the cycle model decides between
 
 
 def _even_parts(total: int, unit: int = 1) -> list[int]:
@@ -81,7 +42,7 @@ class _Costs:
     def load(self, rows: int, words: int) -> int:
         load = self.layer.load
         beats = nibbles(load.bits) * rows * load.width * words * 2
-        return beats + 2 * (2 << load.order) + MEMORY_LATENCY
+        return beats + 2 * (2 << load.order) + DEFAULT_MEMORY.latency
 
     def compute(self, pixels: int, words: int) -> int:
         """One output word: a pass streams the pixels, a weight tile takes n cycles to load."""
@@ -90,27 +51,34 @@ class _Costs:
         return passes * max(pixels * nibbles(layer.load.bits), self.config.n)
 
     def tile(self, pixels: int, rows: int, plan_words: tuple[int, ...]) -> int:
-        """All output words of one spatial tile, without the first load and the last store."""
-        out_words = self.config.words(self.layer.multiply.out_channels)
-        store = STORE_CYCLES * pixels
-        if len(plan_words) == 1:
-            compute = out_words * (max(self.compute(pixels, plan_words[0]), store) + TILE_OVERHEAD)
-            return max(self.load(rows, plan_words[0]), compute)
-        chunks = sum(max(self.load(rows, w), self.compute(pixels, w)) for w in plan_words)
-        return out_words * (max(chunks, store) + TILE_OVERHEAD)
+        """All output words of one spatial tile, without the first load and the last store.
 
-    def layer_cycles(self, tile_rows: int, chunk_words: int, rows: np.ndarray) -> int:
-        words = word_count(self.layer, self.config)
+        Two banks alternate: one output word in the time of multiply or store, whichever is longer,
+        and two in the time from the start of a multiply to the end of its store.
+        """
+        out_words = self.config.words(self.layer.multiply.out_channels)
+        store = STORE_CYCLES * pixels + 1
+        multiply = sum(self.compute(pixels, words) for words in plan_words)
+        both = (multiply + bank_ready(self.config) + store) // 2
+        if len(plan_words) == 1:
+            return max(self.load(rows, plan_words[0]), out_words * max(multiply, store, both))
+        chunks = sum(max(self.load(rows, w), self.compute(pixels, w)) for w in plan_words)
+        return out_words * max(chunks, store, both)
+
+    def layer_cycles(self, tile_rows: int, chunk_words: int, rows: list[int]) -> int:
+        """The layer, of tiles that read `rows` source rows."""
+        words, tiles, tallest = word_count(self.layer, self.config), len(rows), max(rows)
         full, rest = divmod(words, chunk_words)
         chunks = (chunk_words,) * full + ((rest,) if rest else ())
         width, height = self.layer.out_width, self.layer.out_height
-        last_pixels = (height - (len(rows) - 1) * tile_rows) * width
-        whole = self.tile(tile_rows * width, int(rows.max()), chunks)
-        last = self.tile(last_pixels, int(rows[-1]), chunks)
-        exposed = self.load(int(rows[0]), chunks[0]) + STORE_CYCLES * last_pixels
+        last_pixels = (height - (tiles - 1) * tile_rows) * width
+        whole = self.tile(tile_rows * width, tallest, chunks)
+        last = self.tile(last_pixels, rows[-1], chunks)
+        exposed = self.load(rows[0], chunks[0]) + STORE_CYCLES * last_pixels
         reloads = self.config.words(self.layer.multiply.out_channels) if len(chunks) > 1 else 1
-        traffic = reloads * sum(self.load(int(rows.max()), w) for w in chunks) * len(rows)
-        return exposed + (len(rows) - 1) * whole + last + traffic // TRAFFIC_WEIGHT
+        loads = full * self.load(tallest, chunk_words) + (self.load(tallest, rest) if rest else 0)
+        return (exposed + (tiles - 1) * whole + last
+                + reloads * loads * tiles // TRAFFIC_WEIGHT)
 
 
 def operand_bits(layer: Layer) -> int:
@@ -141,8 +109,8 @@ def candidates(layer: Layer, config: Config) -> Iterator[TilePlan]:
     for tile_rows in _even_parts(layer.out_height):
         if tile_rows * layer.out_width > config.acc_words:
             break
-        rows = tile_source_rows(layer, tile_rows)
-        plane = int(rows.max()) * layer.load.width
+        rows = tile_source_rows(layer, tile_rows).tolist()
+        plane = max(rows) * layer.load.width
         for chunk in chunk_sizes:
             if nibbles(layer.load.bits) * chunk * plane > config.buffer_words:
                 break
@@ -150,20 +118,32 @@ def candidates(layer: Layer, config: Config) -> Iterator[TilePlan]:
                            plane_words=plane, cycles=costs.layer_cycles(tile_rows, chunk, rows))
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=4096)
 def _best(layer: Layer, config: Config) -> TilePlan | None:
-    return min(candidates(layer, config), key=lambda c: c.cycles, default=None)
+    """Of the plans of least estimated cost, that of least cost in the cycle model."""
+    cheapest = sorted(candidates(layer, config), key=lambda c: c.cycles)[:FINALISTS]
+    measured = [(_measured(layer, config, tiles), tiles) for tiles in cheapest]
+    if not measured:
+        return None
+    (_, cycles), best = min(measured, key=lambda m: m[0][0])
+    return replace(best, cycles=cycles)
+
+
+def _measured(layer: Layer, config: Config, tiles: TilePlan) -> tuple[int, int]:
+    """Cost and cycles of a plan."""
+    found = run(layer, config, replace(tiles, cycles=0), DEFAULT_MEMORY)
+    return found.cycles + found.beats["load"] // TRAFFIC_WEIGHT, found.cycles
 
 
 def plan(layer: Layer, config: Config) -> TilePlan:
-    """The tile plan of least estimated cycles.
+    """The tile plan of least cycles, as far as a short list knows.
 
     Raises
     ------
     ValueError: no tile fits the configuration; says what it needs, what there is, and which
         preset holds it.
     """
-    best = _best(layer, config)
+    best = _best(replace(layer, name="", timesteps=1), config)
     if best is None:
         raise ValueError(_refuse(layer, config))
     return best

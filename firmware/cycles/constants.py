@@ -15,7 +15,7 @@ REQUEST = 1             # from a request to the cycle in which its burst is issu
 ISSUE = 1               # from there to `arvalid`; the memory counts its latency from here
 BEAT = 2                # from `rvalid` to the beat at the unit
 # rtl/control/fetch.py
-CHECKS = 31             # fields of the descriptor, one per cycle
+CHECKS = 30             # fields of the descriptor, one per cycle
 FETCH_STATES = 10       # states and hand-overs of the two reads
 # rtl/load
 SEQUENCE = 4            # from START, or from `next`, to a valid chunk

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
 
-from firmware.tiling import TilePlan
+from firmware.loop_nest import TilePlan
 from spec.config import Config
 from spec.layer import Layer
 

@@ -70,6 +70,8 @@ class _Reading:
         """
         block = lcm(self._chunk.unit_beats, FIFO_BEATS)
         self.take(min(self.left, self._pending or 1), earliest)
+        if self._port.fluent and self.left > 2 * FIFO_BEATS:
+            self._flow()
         while self.left:
             left = self._left + self._pending       # of the nibble pass
             if left < 4 * block:
@@ -78,6 +80,13 @@ class _Reading:
             first, second = self._time_of(block), self._time_of(block)
             if abs(first - second) <= self._port.jitter:
                 self._skip(left // block - 3, block, second)
+
+    def _flow(self) -> None:
+        """Take all that is left, a beat in every cycle."""
+        request, burst = self._chunk.ending
+        self.accepted = self._port.flow(self.left, request, burst)
+        self._left = self._pending = 0
+        self._nibbles = 1
 
     def _time_of(self, beats: int) -> int:
         """Cycles that the next `beats` beats take."""

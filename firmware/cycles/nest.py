@@ -5,7 +5,7 @@ from functools import cached_property
 from math import gcd, lcm
 
 from firmware.cycles.port import bursts
-from firmware.tiling import TilePlan, hardware_order, tile_source_rows, word_count
+from firmware.loop_nest import TilePlan, hardware_order, tile_source_rows, word_count
 from spec.config import Config
 from spec.fixed import NIBBLE, nibbles
 from spec.layer import Layer
@@ -31,6 +31,18 @@ class Chunk:
     @property
     def unit_beats(self) -> int:
         return sum(beats for beats, _ in self.unit)
+
+    @property
+    def ending(self) -> tuple[int, int]:
+        """Beats of the last request, and of its last burst."""
+        left = self.beats % self.unit_beats or self.unit_beats
+        request = burst = 0
+        for burst, begins in self.unit:
+            request = burst + (0 if begins else request)
+            left -= burst
+            if left <= 0:
+                break
+        return request, burst
 
 
 @dataclass(frozen=True)

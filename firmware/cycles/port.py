@@ -30,6 +30,7 @@ class ReadPort:
     -------
     arrived: when each beat is at the unit. taken: when the unit took it; both end with the latest
         beat and begin anywhere. issued: when the latest burst was issued.
+    fluent: whether a unit that takes a beat in every cycle never waits, once the first has come.
     jitter: by how much equal numbers of beats may differ in time, by rounding.
     """
 
@@ -39,6 +40,8 @@ class ReadPort:
         self._outstanding = outstanding
         self._answered = [float(NEVER)] * outstanding   # last beats of the bursts, on the bus
         self.jitter = int(interval != 1)
+        # the FIFO holds enough to hide the latency, whatever the bursts
+        self.fluent = interval == 1 and depth - BURST_BEATS >= REQUEST + ISSUE + latency + BEAT - 1
         self.arrived: list[int] = [NEVER] * (depth + 1)
         self.taken: list[int] = [NEVER] * (depth + 1)
         self.issued = NEVER
@@ -84,6 +87,25 @@ class ReadPort:
                 run = 1
             taken.extend(range(now, now + run))
             now, k, count = now + run, k + run, count - run
+
+    def flow(self, count: int, request: int, burst: int) -> int:
+        """The unit takes `count` beats, more than two FIFOs, one per cycle: the port is `fluent`.
+
+        Parameters
+        ----------
+        request, burst: beats of the last request, and of its last burst.
+
+        Returns
+        -------
+        When the last request was accepted: when the burst before it was issued.
+        """
+        last = self.taken[-1] + count
+        self.taken = list(range(last - self._depth, last + 1))
+        self.arrived = self.taken.copy()
+        self.issued = last - self._depth + 1
+        self._last = self.issued + ISSUE + self._latency + burst - 1
+        self._answered = [float(NEVER)] * self._outstanding
+        return self.issued - request
 
     def shift(self, cycles: int) -> None:
         """Let everything have happened `cycles` later; forget what no longer matters."""
