@@ -36,6 +36,8 @@ def layer(
         help="Height and width; rows and 1 for linear.")] = (32, 32),
     act_bits: Annotated[int, typer.Option(help="2, 3, 4 or 8.")] = 4,
     weight_bits: Annotated[int, typer.Option(help="2, 3, 4 or 8.")] = 4,
+    ranged: Annotated[bool, typer.Option(
+        "--ranged", help="Free bounds of the activations; not at 8 bits.")] = False,
     rotate: Annotated[str, typer.Option(help="channel, width or none.")] = "width",
     order: Annotated[int, typer.Option(
         help="log2 of the rotation block, 0..6; reduced to what the axis admits.")] = 5,
@@ -56,7 +58,7 @@ def layer(
     described = make_layer(
         op=cast(Op, op), channels=(channels[0], channels2) if channels2 else channels[:1],
         out_channels=channels[1], height=size[0], width=size[1], act_bits=act_bits,
-        weight_bits=weight_bits, axis=cast(Axis, rotate), order=order, stride=stride,
+        weight_bits=weight_bits, ranged=ranged, axis=cast(Axis, rotate), order=order, stride=stride,
         upsample=upsample, padding=padding, residual=cast(Residual, residual),
         timesteps=timesteps)
     print_values(compare_layer(

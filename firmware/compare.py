@@ -31,7 +31,7 @@ def make_layer(
     *, op: Op, channels: tuple[int, ...], out_channels: int, height: int, width: int,
     act_bits: int = 4, weight_bits: int = 4, axis: Axis = "none", order: int = 5,
     stride: int = 1, upsample: int = 1, padding: int | None = None,
-    residual: Residual = "none", timesteps: int = 1,
+    residual: Residual = "none", timesteps: int = 1, ranged: bool = False,
 ) -> Layer:
     """A layer of the given shape; `order` is reduced to what the axis admits.
 
@@ -46,12 +46,12 @@ def make_layer(
     if not 0 <= order <= MAX_ORDER:
         raise ValueError(f"order: wanted 0..{MAX_ORDER}, got {order}")
     load = Load(channels=channels, height=height, width=width, upsample=upsample, axis=axis,
-                bits=act_bits)
+                bits=act_bits, ranged=ranged)
     order = 0 if axis == "none" else effective_order(order, load.axis_length(axis))
     return Layer(
         name=op,
         load=Load(channels=channels, height=height, width=width, upsample=upsample, axis=axis,
-                  order=order, bits=act_bits),
+                  order=order, bits=act_bits, ranged=ranged),
         multiply=Multiply(op=op, out_channels=out_channels, stride=stride,
                           padding=int(op == "conv3x3") if padding is None else padding,
                           bits=weight_bits),

@@ -25,6 +25,9 @@ LAYERS = {
     "channel": make_layer(
         op="conv3x3", channels=(8, 4), out_channels=5, height=6, width=5, axis="channel",
         order=2, act_bits=8, stride=2, residual="add", timesteps=STEPS),
+    "free bounds": make_layer(
+        op="conv3x3", channels=(4, 4), out_channels=5, height=5, width=8, axis="width", order=3,
+        ranged=True, timesteps=STEPS),
     "linear": make_layer(
         op="linear", channels=(16,), out_channels=9, height=11, width=1, axis="channel",
         order=4, weight_bits=8, residual="subtract", timesteps=STEPS),

@@ -1,6 +1,7 @@
 """The driver against the functional device: packing, program and faults without RTL."""
 
 import random
+from dataclasses import replace
 
 import pytest
 import torch
@@ -12,7 +13,7 @@ from golden.carrier import Carrier
 from golden.layer import run_layer
 from golden.random import random_factors, random_layer, random_parameters, random_sources
 from spec import Layer, Load, Multiply, Store, config_by_name
-from spec.descriptor import FIELDS, MAGIC, pack
+from spec.descriptor import FIELDS, MAGIC, STEP_BYTES, STEP_FIELDS, pack, pack_step, unpack
 from spec.registers import Fault
 
 CONFIG = config_by_name("n4")
@@ -109,6 +110,41 @@ def fault_of(field, value):
     driver.soft_reset()
     check(driver, LAYER, 1)
     return caught.value
+
+
+@pytest.mark.parametrize(("bits", "changes"), [
+    (4, {"low": 16}), (4, {"high": 16}), (8, {"low": 120}), (8, {"high": 127})])
+def test_bounds_the_quantiser_has_not(bits, changes):
+    driver, layer = device(), replace(LAYER, load=replace(LAYER.load, bits=bits))
+    parameters, _, _ = operands(layer, 1)
+    program = driver.prepare(layer, parameters).program
+    entry = program.descriptor["steps"] + STEP_BYTES
+    good = unpack(STEP_FIELDS, driver.transport.read_memory(entry, STEP_BYTES))
+    driver.transport.write_memory(entry, pack_step(good | changes))
+    with pytest.raises(DeviceFault) as caught:
+        driver.execute(program.descriptor_address, 1, 1000)
+    assert caught.value.fault is Fault.BAD_DESCRIPTOR and caught.value.address == entry + 12
+
+
+def test_seventeen_levels_are_no_layer():
+    """The core would run them, the compiler never makes them."""
+    driver = device()
+    program = driver.prepare(LAYER, operands(LAYER, 1)[0]).program
+    entry = program.descriptor["steps"] + STEP_BYTES
+    good = unpack(STEP_FIELDS, driver.transport.read_memory(entry, STEP_BYTES))
+    driver.transport.write_memory(entry, pack_step(good | {"low": 8, "high": 8}))
+    with pytest.raises(DeviceFault) as caught:
+        driver.execute(program.descriptor_address, 1, 1000)
+    assert caught.value.fault is Fault.BAD_DESCRIPTOR
+
+
+@pytest.mark.parametrize("ranged", [False, True])
+@pytest.mark.parametrize("bits", [2, 3, 4, 8])
+def test_bounds_of_every_width(bits, ranged):
+    if bits < 8 or not ranged:
+        load = replace(LAYER.load, bits=bits, ranged=ranged)
+        for seed in range(4):
+            check(device(), replace(LAYER, load=load), 1, seed)
 
 
 def test_descriptor_of_another_configuration():

@@ -1,6 +1,7 @@
 """Tile plans: within every limit, and refused with a clear error when nothing fits."""
 
 import random
+from dataclasses import replace
 
 import pytest
 
@@ -48,7 +49,7 @@ def test_within_limits(name, seed):
     assert (tiles.chunks - 1) * tiles.chunk_words < words <= tiles.chunks * tiles.chunk_words
     if tiles.chunks > 1:
         assert tiles.chunk_words % rotation_words(layer, config) == 0
-    bits = required_operand_bits(layer.load.bits, hardware_order(layer))
+    bits = required_operand_bits(layer.load.bits, hardware_order(layer), layer.load.ranged)
     assert bits <= config.operand_bits
 
 
@@ -90,3 +91,13 @@ def test_refusal_names_need_and_a_preset_that_does():
 def test_refusal_when_no_preset_does():
     with pytest.raises(ValueError, match=r"does not fit n16.*it fits no preset"):
         plan(conv((3,), 4, 8, 5000), config_by_name("n16"))
+
+
+def test_free_bounds_need_a_bit_more():
+    """Order 6 at 4 bits needs 11; 3 bits fit, and so does an upsampled row, rotated at order 5."""
+    load = Load(channels=(4,), height=2, width=64, axis="width", order=6, ranged=True)
+    layer = Layer(name="free", load=load, multiply=Multiply(op="conv1x1", out_channels=4))
+    with pytest.raises(ValueError, match=r"free: does not fit n16.*and 11-bit operands \(has 10\)"):
+        plan(layer, config_by_name("n16"))
+    for changes in ({"bits": 3}, {"order": 5}, {"ranged": False}, {"width": 32, "upsample": 2}):
+        plan(replace(layer, load=replace(load, **changes)), config_by_name("n16"))

@@ -37,14 +37,28 @@ def test_random_layers_reach_every_option_within_the_bound(name):
             ("upsample", load.upsample), ("stride", multiply.stride), ("act", load.bits),
             ("padding", multiply.padding), ("weight", multiply.bits),
             ("residual", layer.store.residual), *layer.stages,
+            ("ranged", load.bits if load.ranged else 0),
             ("odd", any(c % 2 for c in load.channels)),
             ("one pixel", layer.out_height * layer.out_width == 1)])
     wanted = [("axis", axis, order) for axis in ("channel", "width") for order in range(7)]
     wanted += [("op", op) for op in ("linear", "conv1x1", "conv3x3")]
     wanted += [(kind, bits) for kind in ("act", "weight") for bits in (2, 3, 4, 8)]
     wanted += [("sources", 2), ("upsample", 2), ("stride", 2), ("padding", 0), ("odd", True)]
+    wanted += [("ranged", bits) for bits in (0, 2, 3, 4)]
     wanted += [("residual", "add"), ("residual", "subtract"), ("one pixel", True), "row scale"]
     assert [w for w in wanted if not seen[w]] == []
+
+
+@pytest.mark.parametrize("bits", [2, 3, 4])
+def test_free_bounds_reach_both_ends(bits):
+    load = Load(channels=(4,), height=2, width=2, bits=bits, ranged=True)
+    layer = Layer(name="r", load=load, multiply=Multiply(op="conv1x1", out_channels=1),
+                  timesteps=200)
+    p, top = random_parameters(layer, generator(1)), (1 << bits) - 1
+    p.check(layer)
+    pairs = set(zip(p.load_low.tolist(), p.load_high.tolist(), strict=True))
+    assert {(0, top), (-top, 0), (-1, top - 1)} <= pairs
+    assert any(high - low < top for low, high in pairs)
 
 
 @pytest.mark.parametrize("bits", [2, 3, 4, 8])

@@ -4,7 +4,9 @@ from spec.fixed import (
     BITS,
     CARRIER,
     MAX_ORDER,
+    QUANTISED_BITS,
     operand_magnitude,
+    quantised_magnitude,
     required_operand_bits,
     symmetric_max,
     weight_range,
@@ -38,7 +40,24 @@ def test_every_operand_fits_ten_bits(bits, order):
         assert operand_magnitude(bits, order) < 1 << (required_operand_bits(bits, order) - 1)
 
 
+@pytest.mark.parametrize(("bits", "levels"), [(2, 3), (3, 7), (4, 15)])
+def test_free_bounds_use_all_levels(bits, levels):
+    assert quantised_magnitude(bits, True) == levels < 1 << (QUANTISED_BITS - 1)
+    for order in range(MAX_ORDER + 1):
+        assert operand_magnitude(bits, order, True) == levels << order
+        assert levels << order < 1 << (required_operand_bits(bits, order, True) - 1)
+
+
+def test_free_bounds_are_for_one_nibble():
+    for function in (quantised_magnitude, lambda *a: operand_magnitude(8, 0, True)):
+        with pytest.raises(ValueError, match="ranged: wanted 2, 3 or 4 bits, got 8"):
+            function(8, True)
+
+
 def test_the_numbers_of_the_contract():
+    assert operand_magnitude(4, 5, True) == 480
+    assert required_operand_bits(4, 5, True) == required_operand_bits(3, 6, True) == 10
+    assert required_operand_bits(4, 6, True) == 11
     assert operand_magnitude(4, 5) == 224
     assert required_operand_bits(4, 5) == 9
     assert required_operand_bits(4, 6) == required_operand_bits(8, 6) == 10

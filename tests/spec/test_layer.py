@@ -25,6 +25,7 @@ def test_the_order_is_limited_by_the_trailing_zeros(dimension, order):
     ({"upsample": 4}, r"upsample: wanted one of \(1, 2\), got 4"),
     ({"axis": "height"}, r"axis: wanted one of \('none', 'channel', 'width'\), got 'height'"),
     ({"bits": 5}, r"activation bits: wanted one of \(2, 3, 4, 8\) bits, got 5"),
+    ({"bits": 8, "ranged": True}, "ranged: wanted 2, 3 or 4 bits, got 8"),
     ({"order": 1}, r"order: wanted 0\.\.0 along none of length 1, got 1"),
     ({"axis": "channel", "order": 7}, r"order: wanted 0\.\.6 along channel of length 64, got 7"),
     ({"axis": "width", "order": 5}, r"order: wanted 0\.\.4 along width of length 16, got 5"),
@@ -35,6 +36,13 @@ def test_the_order_is_limited_by_the_trailing_zeros(dimension, order):
 def test_bad_loads_are_refused(changes, text):
     with pytest.raises(ValueError, match=text):
         replace(LOAD, **changes)
+
+
+def test_free_bounds_raise_the_bound_of_the_sums():
+    layer = Layer(name="l", load=replace(LOAD, axis="width", order=4), multiply=CONV)
+    free = replace(layer, load=replace(layer.load, ranged=True))
+    assert (layer.load.magnitude, free.load.magnitude) == (7, 15)
+    assert layer.partial_sum_bound * 15 == free.partial_sum_bound * 7
 
 
 def test_upsampling_lengthens_the_row_that_is_rotated():

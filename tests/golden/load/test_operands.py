@@ -73,6 +73,19 @@ def test_each_timestep_has_its_own_scale():
     assert torch.equal(q[0], q[2]) and not torch.equal(q[0], q[1])
 
 
+def test_each_timestep_has_its_own_bounds():
+    one = layer(channels=(4,), ranged=True)
+    parameters, sources = draw(one, seed=1)
+    same = {name: getattr(parameters, name)[1].repeat(3)
+            for name in ("load_shift", "load_multiplier", "source_exponent")}
+    steps = replace(parameters, **same, load_low=torch.tensor([0, -4, -15]),
+                    load_high=torch.tensor([15, 11, 0]))
+    steps.check(one)
+    q = [load_quantised(one, steps, sources, t) for t in range(3)]
+    assert [(int(x.min()), int(x.max())) for x in q] == [(0, 15), (-4, 11), (-15, 0)]
+    assert torch.equal(q[0] + q[2], q[0].where(q[0] > 0, q[2]))
+
+
 def test_wrong_sources_are_refused():
     one = layer(channels=(4, 2))
     parameters, sources = draw(one, seed=1)

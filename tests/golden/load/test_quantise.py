@@ -7,15 +7,16 @@ from golden.load import quantise, rotate, split_nibbles
 from spec.fixed import operand_magnitude, required_operand_bits, symmetric_max
 
 
-@pytest.mark.parametrize("limit", [1, 3, 7, 119])
+@pytest.mark.parametrize(("low", "high"), [
+    (-1, 1), (-3, 3), (-7, 7), (-119, 119), (0, 15), (-15, 0), (-2, 13), (0, 0)])
 @pytest.mark.parametrize(("multiplier", "shift"), [(1, 1), (65535, 47), (40000, 26), (65535, 1)])
-def test_quantise_rounds_then_clamps(limit, multiplier, shift):
-    g = torch.Generator().manual_seed(limit)
+def test_quantise_rounds_then_clamps(low, high, multiplier, shift):
+    g = torch.Generator().manual_seed(high)
     r = torch.cat([torch.randint(-(1 << 21), 1 << 21, (300,), generator=g),
                    torch.tensor([-(1 << 21), -1, 0, 1, (1 << 21) - 1])])
-    wanted = [min(limit, max(-limit, round(Fraction(x * multiplier, 1 << shift))))
+    wanted = [min(high, max(low, round(Fraction(x * multiplier, 1 << shift))))
               for x in r.tolist()]
-    assert quantise(r, multiplier, shift, -limit, limit).tolist() == wanted
+    assert quantise(r, multiplier, shift, low, high).tolist() == wanted
 
 
 def test_both_nibbles_of_every_level_are_signed_nibbles():
@@ -55,3 +56,16 @@ def test_operand_width_is_reached_and_not_exceeded(bits, order):
     assert -(1 << (width - 1)) <= int(u.min()) and int(u.max()) < 1 << (width - 1)
     assert width <= 10
     assert max(int(u.max()), -int(u.min()) - 1) >= 1 << (width - 2)     # one bit less is too few
+
+
+@pytest.mark.parametrize("bits", [2, 3, 4])
+@pytest.mark.parametrize("order", range(7))
+def test_operand_width_of_free_bounds(bits, order):
+    """Worst with all levels on one side and all entries there: the first output of a block."""
+    q = torch.full((2, 1 << order), (1 << bits) - 1)
+    q[1] *= -1
+    u = rotate(q, order, 1)
+    assert int(u.abs().max()) == operand_magnitude(bits, order, True)
+    width = required_operand_bits(bits, order, True)
+    half = 1 << (width - 1)
+    assert -half <= int(u.min()) and half // 2 <= int(u.max()) < half

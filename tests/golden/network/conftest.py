@@ -38,7 +38,7 @@ def unconditional_unet() -> UNet2DModel:
         resnet_time_scale_shift="scale_shift").eval().requires_grad_(False)
 
 
-def make(weight_bits: int, activation_bits: int) -> SimpleNamespace:
+def make(weight_bits: int, activation_bits: int, ranged: bool = False) -> SimpleNamespace:
     """The conditional UNet in integers: model, contexts, latents per timestep, classes."""
     model = conditional_unet()
     generator = torch.Generator().manual_seed(3)
@@ -47,7 +47,8 @@ def make(weight_bits: int, activation_bits: int) -> SimpleNamespace:
     classes = torch.tensor([2, 0, 1, 1])
     real, integers = quantise(
         lower(model, TIMESTEPS, contexts=contexts,
-              formats=mixed_formats(weight_bits, activation_bits)), latents, classes)
+              formats=mixed_formats(weight_bits, activation_bits, ranged=ranged)),
+        latents, classes)
     return SimpleNamespace(model=model, contexts=contexts, latents=latents, classes=classes,
                            real=real, integers=integers)
 
@@ -60,3 +61,9 @@ def w8a8():
 @pytest.fixture(scope="session")
 def w4a4():
     return make(4, 4)
+
+
+@pytest.fixture(scope="session")
+def free():
+    """W4A4 with free bounds."""
+    return make(4, 4, ranged=True)

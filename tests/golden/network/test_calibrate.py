@@ -1,16 +1,23 @@
 """Steps, exponents, mantissas."""
 
 import math
+from collections import Counter
 from dataclasses import replace
 from fractions import Fraction
 
 import pytest
 import torch
 
-from golden.network import Format, QuantisedModule, calibrate_steps, integer_network
+from golden.network import (
+    Format,
+    QuantisedModule,
+    Reference,
+    calibrate_steps,
+    integer_network,
+)
 from golden.network.approximate import exp2, exponent, mantissas, scale
 from golden.network.calibrate import find_ranges
-from golden.network.quantisers import best_step, symmetric
+from golden.network.quantisers import best_range, best_step, fake_quantise, symmetric
 from golden.network.ranges import Ranges
 from golden.network.reference import rotate_real
 from golden.network.source import quantise_weights
@@ -72,6 +79,48 @@ def test_real_rotation_is_its_own_inverse(dim):
 
 def test_calibration_keeps_known_steps(w4a4):
     assert calibrate_steps(w4a4.real, w4a4.latents, w4a4.classes) is w4a4.real
+
+
+def test_calibration_finds_bounds(free, w4a4):
+    """All levels, zero among them; one-sided after SiLU; nearer to the float model."""
+    sides, names = Counter(), set()
+    for node, real, own in zip(free.real.network.nodes, free.real.layers, free.integers.layers,
+                               strict=True):
+        if not node.layer.load.ranged:
+            assert real.low is None and int(own.base.load_high.min()) == 119
+            continue
+        names.add(node.layer.name)
+        assert torch.equal(real.low, own.base.load_low)
+        assert bool((real.high - real.low == 15).all())
+        assert int(real.low.max()) <= 0 <= int(real.high.min())
+        sides.update((-real.low).tolist())
+    assert names and max(sides) > 7 and min(sides) < 7
+    again = calibrate_steps(free.real, free.latents, free.classes)
+    assert again is free.real
+    errors = []
+    for case in (free, w4a4):
+        exact = Reference(case.real)(case.latents[0], 0, case.classes)
+        miss = Reference.quantised(case.real)(case.latents[0], 0, case.classes) - exact
+        errors.append(float(miss.square().sum()))
+    assert errors[0] < errors[1]
+
+
+def test_bounds_that_are_missing_name_the_layer(free):
+    ranges = find_ranges(free.real, free.latents, free.classes)
+    index = next(i for i, n in enumerate(free.real.network.nodes) if n.layer.load.ranged)
+    layers = list(free.real.layers)
+    layers[index] = replace(layers[index], low=None)
+    with pytest.raises(ValueError, match="wanted bounds of the activation, got none"):
+        integer_network(replace(free.real, layers=tuple(layers)), ranges)
+
+
+@pytest.mark.parametrize(("bits", "sides"), [(4, (0, 15)), (3, (0, 7)), (2, (0, 3))])
+def test_best_range_of_one_sided_values(bits, sides):
+    x = torch.rand(5000, generator=torch.Generator().manual_seed(1))
+    step, low, high = best_range(x, bits)
+    assert (low, high) == sides
+    error = float((fake_quantise(x, step, low, high) - x).square().mean())
+    assert error < 0.6 * float((symmetric(x, best_step(x, bits), bits) - x).square().mean())
 
 
 def test_latents_for_every_timestep_are_wanted(w4a4):

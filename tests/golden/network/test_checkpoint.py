@@ -6,7 +6,9 @@ import torch
 from golden.network.checkpoint import load_network, save_network
 
 
-def test_a_file_gives_the_same_bits(w4a4, tmp_path):
+@pytest.mark.parametrize("name", ["w4a4", "free"])
+def test_a_file_gives_the_same_bits(name, request, tmp_path):
+    w4a4 = request.getfixturevalue(name)
     path = tmp_path / "integers.safetensors"
     save_network(path, w4a4.integers, {"from": "a test"})
     read, about = load_network(path)

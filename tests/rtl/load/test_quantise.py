@@ -26,6 +26,14 @@ def test_ties_and_saturation(pipeline, bits):
     check(pipeline, quantised_streams(1, 2, bits, range(-span, span), LANES), seed=0)
 
 
+@pytest.mark.parametrize("bounds", [
+    (0, 15), (-15, 0), (-1, 14), (-8, 7), (-7, 8), (-3, 0), (0, 1), (0, 0)])
+def test_bounds(pipeline, bounds):
+    """Every level and tie about both bounds, and far beyond: what comes out has five bits."""
+    values = [*range(-90, 90), *range(-300, 300, 7), *(v << 12 for v in range(-60, 60))]
+    check(pipeline, quantised_streams(1, 2, 4, values, LANES, bounds), seed=1)
+
+
 @pytest.mark.parametrize("bits", [4, 8])
 def test_every_shift_with_random_multipliers(pipeline, bits):
     rng = random.Random(bits)

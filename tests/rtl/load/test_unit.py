@@ -8,6 +8,7 @@ import pytest
 import torch
 from amaranth.sim import Simulator
 
+from golden import Carrier
 from golden.load import load_nibbles
 from golden.random import random_layer, random_parameters, random_sources
 from rtl.load.unit import LoadUnit, latency
@@ -288,6 +289,24 @@ def test_waits_for_a_slow_reader():
     load = dataclasses.replace(ROW, order=2)
     case = case_of(load, "conv1x1", tile_rows=2, chunk_words=1, out_channels=8)
     Bench(case.config, 0.0, 0, reading=0.99).run([case])
+
+
+@pytest.mark.parametrize(("axis", "side"), [
+    ("channel", (-15, 0)), ("channel", (0, 15)), ("width", (-15, 0)), ("width", (0, 15))])
+def test_the_largest_operands_of_free_bounds(axis, side):
+    """Impulses of either sign fill every quantised value of a block: operands of 480."""
+    load = Load(channels=(32,), height=1, width=32, axis=axis, order=5, ranged=True)
+    case = case_of(load, "conv1x1", tile_rows=1, chunk_words=8)
+    values = torch.zeros_like(case.sources[0].values)
+    at = (slice(None), 0, 0) if axis == "width" else (0, 0)
+    values[at] = 32767 if side[1] else -32768
+    case.sources = [Carrier(values, case.sources[0].exponent)]
+    case.parameters = dataclasses.replace(
+        case.parameters, load_multiplier=torch.tensor([1]), load_shift=torch.tensor([1]),
+        load_low=torch.tensor([side[0]]), load_high=torch.tensor([side[1]]))
+    (u,) = load_nibbles(case.layer, case.parameters, case.sources, 0)
+    assert int(u[at].unique()) == 32 * sum(side)
+    Bench(case.config, 0.0, 0).run([case])
 
 
 def test_overflow_is_reported_and_not_written():
