@@ -14,13 +14,13 @@ from firmware.loop_nest import (
     word_count,
 )
 from spec.config import PRESETS, Config
-from spec.fixed import nibbles, required_operand_bits
+from spec.fixed import NIBBLE, nibbles, required_operand_bits
 from spec.layer import Layer
 
 __all__ = ["TilePlan", "candidates", "hardware_order", "operand_bits", "plan", "rotation_words",
            "tile_source_rows", "word_count"]
 STORE_CYCLES = 4        # per output word: n accumulators, n/4 lanes
-TRAFFIC_WEIGHT = 16     # beats read by the load unit that count as one cycle of cost
+TRAFFIC_WEIGHT = 32     # beats of operands and weights that count as one cycle of cost
 FINALISTS = 4           # plans of least estimated cost that the cycle model decides between
 
 
@@ -75,10 +75,17 @@ class _Costs:
         whole = self.tile(tile_rows * width, tallest, chunks)
         last = self.tile(last_pixels, rows[-1], chunks)
         exposed = self.load(rows[0], chunks[0]) + STORE_CYCLES * last_pixels
-        reloads = self.config.words(self.layer.multiply.out_channels) if len(chunks) > 1 else 1
-        loads = full * self.load(tallest, chunk_words) + (self.load(tallest, rest) if rest else 0)
-        return (exposed + (tiles - 1) * whole + last
-                + reloads * loads * tiles // TRAFFIC_WEIGHT)
+        cycles = exposed + (tiles - 1) * whole + last
+        return cycles + self.traffic(tallest, chunks) * tiles // TRAFFIC_WEIGHT
+
+    def traffic(self, rows: int, chunks: tuple[int, ...]) -> int:
+        """Beats of operands and weights of one spatial tile."""
+        layer, config = self.layer, self.config
+        out_words = config.words(layer.multiply.out_channels)
+        loads = sum(self.load(rows, words) for words in chunks)
+        weights = (sum(chunks) * layer.multiply.kernel ** 2 * nibbles(layer.multiply.bits)
+                   * config.weight_tile_beats(min(layer.multiply.bits, NIBBLE)))
+        return (out_words if len(chunks) > 1 else 1) * loads + out_words * weights
 
 
 def operand_bits(layer: Layer) -> int:
@@ -132,7 +139,8 @@ def _best(layer: Layer, config: Config) -> TilePlan | None:
 def _measured(layer: Layer, config: Config, tiles: TilePlan) -> tuple[int, int]:
     """Cost and cycles of a plan."""
     found = run(layer, config, replace(tiles, cycles=0), DEFAULT_MEMORY)
-    return found.cycles + found.beats["load"] // TRAFFIC_WEIGHT, found.cycles
+    traffic = found.beats["load"] + found.beats["weight"]
+    return found.cycles + traffic // TRAFFIC_WEIGHT, found.cycles
 
 
 def plan(layer: Layer, config: Config) -> TilePlan:
