@@ -4,6 +4,8 @@ tests/firmware/cycles/test_constants.py says when one no longer is what `rtl/` h
 Times are relative to START, the first cycle in which the units run.
 """
 
+from math import ceil
+
 from spec.config import Config
 from spec.descriptor import FIELDS, STEP_FIELDS, Field
 from spec.fixed import MAX_ORDER
@@ -67,9 +69,10 @@ def setup_beats(config: Config) -> int:
     return sum(-(-bits // config.bus_bits) for bits in (DESCRIPTOR_BITS, STEP_BITS))
 
 
-def setup_cycles(config: Config, latency: int) -> int:
-    """Cycles before START: two reads and the checks."""
-    return 2 * latency + FETCH_STATES + CHECKS + setup_beats(config)
+def setup_cycles(config: Config, latency: int, interval: float = 1) -> int:
+    """Cycles before START: two reads, of a beat every `interval` cycles, and the checks."""
+    beats = ceil((setup_beats(config) - 2) * interval) + 2
+    return 2 * latency + FETCH_STATES + CHECKS + beats
 
 
 def _enabled(time: int, lane_stages: int, axis: int, order: int) -> int:

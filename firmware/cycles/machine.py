@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from firmware.cycles.constants import FIFO_BEATS, NEVER, weight_fifo_beats
-from firmware.cycles.estimate import MemoryTiming, Span, Unit
+from firmware.cycles.estimate import Span, Unit
 from firmware.cycles.load import LoadClock
 from firmware.cycles.multiply import Idle, MultiplyClock
 from firmware.cycles.nest import Chunk, Nest
@@ -41,7 +41,9 @@ class Machine:
 
     Parameters
     ----------
-    nest: what to run. memory: behind the ports. record: keep the timeline, and skip nothing.
+    nest: what to run. latency: of the memory.
+    intervals: cycles between two beats of the ports of load, weights and store.
+    record: keep the timeline, and skip nothing.
 
     Members
     -------
@@ -49,19 +51,21 @@ class Machine:
     """
 
     nest: Nest
-    memory: MemoryTiming
+    latency: int
+    intervals: tuple[float, ...]
     record: bool = False
     spans: list[Span] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        config, interval = self.nest.config, self.memory.interval(self.nest.config)
+        config = self.nest.config
+        depths = FIFO_BEATS, weight_fifo_beats(config), FIFO_BEATS
         load, weight, store = (
-            ReadPort(self.memory.latency, interval, depth, config.max_outstanding)
-            for depth in (FIFO_BEATS, weight_fifo_beats(config), FIFO_BEATS))
+            ReadPort(self.latency, interval, depth, config.max_outstanding)
+            for interval, depth in zip(self.intervals, depths, strict=True))
         self._load = LoadClock(self.nest, load)
         self._multiply = MultiplyClock(self.nest, weight)
-        self._store = StoreClock(self.nest, store, self.memory.latency)
-        self._jitter = 2 * load.jitter
+        self._store = StoreClock(self.nest, store, self.latency)
+        self._jitter = 2 * max(port.jitter for port in (load, weight, store))
         self._left = [NEVER, NEVER]     # when the two latest halves of the buffer were left
         self._ready = NEVER             # when the latest chunk could be multiplied
         self._resident = len(self.nest.chunk_words) == 1

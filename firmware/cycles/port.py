@@ -23,7 +23,7 @@ class ReadPort:
 
     Parameters
     ----------
-    latency: of the memory. interval: cycles between two beats. depth: beats of the FIFO.
+    latency: of the memory. interval: cycles between two beats, readable. depth: beats of the FIFO.
     outstanding: bursts on their way at most.
 
     Members
@@ -36,7 +36,7 @@ class ReadPort:
 
     def __init__(self, latency: int, interval: float, depth: int, outstanding: int,
                  ) -> None:
-        self._latency, self._interval, self._depth = latency, interval, depth
+        self._latency, self.interval, self._depth = latency, interval, depth
         self._outstanding = outstanding
         self._answered = [float(NEVER)] * outstanding   # last beats of the bursts, on the bus
         self.jitter = int(interval != 1)
@@ -56,7 +56,7 @@ class ReadPort:
 
         `span` is how long the unit takes over the beats of one read.
         """
-        if step < beats * self._interval:
+        if step < beats * self.interval:
             return 0
         window = max(1, min(self._depth // beats, self._outstanding))
         return step * window / (REQUEST + ISSUE + self._latency + BEAT + span)
@@ -66,13 +66,13 @@ class ReadPort:
         claimed = self.taken[len(self.arrived) + beats - self._depth - 1]
         self.issued = issued = max(self.issued + 1, earliest, claimed + 1,
                                    int(self._answered[-self._outstanding]) + 1)
-        first = max(issued + ISSUE + self._latency, self._last + self._interval)
-        if self._interval == 1:
+        first = max(issued + ISSUE + self._latency, self._last + self.interval)
+        if self.interval == 1:
             self.arrived.extend(range(int(first) + BEAT, int(first) + BEAT + beats))
         else:
-            self.arrived.extend(-int(-(first + k * self._interval) // 1) + BEAT
+            self.arrived.extend(-int(-(first + k * self.interval) // 1) + BEAT
                                 for k in range(beats))
-        self._last = first + (beats - 1) * self._interval
+        self._last = first + (beats - 1) * self.interval
         self._answered.append(self._last)
 
     def take(self, count: int, earliest: int) -> None:
@@ -83,7 +83,7 @@ class ReadPort:
         while count:
             now = max(now, arrived[k])
             run = count
-            if self._interval != 1 or arrived[k + count - 1] - arrived[k] != count - 1:
+            if self.interval != 1 or arrived[k + count - 1] - arrived[k] != count - 1:
                 run = 1
             taken.extend(range(now, now + run))
             now, k, count = now + run, k + run, count - run

@@ -11,6 +11,7 @@ from spec.config import Config
 from spec.layer import Layer
 
 DEFAULT_MEMORY = MemoryTiming()
+SHARING_RUNS = 2    # until the shares of the ports have settled
 
 
 def _beats(nest: Nest) -> dict[str, int]:
@@ -33,13 +34,14 @@ def run(
 ) -> Estimate:
     """Cycles of `layer`, remembered: equal layers run once if they have no names."""
     nest = Nest(layer, config, tiles)
-    machine = Machine(nest, memory, timeline)
-    setup, end = setup_cycles(config, memory.latency), machine.run()
+    beats = _beats(nest)
+    machine, end = _run(nest, memory, beats, timeline)
+    setup = setup_cycles(config, memory.latency, memory.interval(config))
     busy = (sum(nest.pixels) * sum(nest.chunk_words) * nest.word_tiles * nest.out_words
             * nest.act_nibbles)
-    idle, beats = machine.idle, _beats(nest)
-    shared = _shared(config, memory, beats, end)
-    spans = sorted(machine.spans, key=lambda s: (s.start, s.end, s.unit))
+    idle, spans = machine.idle, sorted(machine.spans, key=lambda s: (s.start, s.end, s.unit))
+    least = int(sum(beats.values()) * memory.interval(config)) if memory.bandwidth else 0
+    shared = max(0, least - end)
     return Estimate(
         layer=layer, config=config, tiles=tiles, memory=memory, cycles=setup + end + shared,
         busy=busy, beats=beats, timeline=tuple(spans),
@@ -47,8 +49,20 @@ def run(
                 "memory": idle.memory + shared, "setup": setup})
 
 
-def _shared(config: Config, memory: MemoryTiming, beats: dict[str, int], cycles: int) -> int:
-    """Cycles that the ports lose to each other: no fewer than all their bytes take."""
-    if memory.bandwidth is None:
-        return 0
-    return max(0, int(sum(beats.values()) * config.bus_bytes / memory.bandwidth) - cycles)
+def _run(nest: Nest, memory: MemoryTiming, beats: dict[str, int], timeline: bool,
+         ) -> tuple[Machine, int]:
+    """The clocks after the layer, and its cycles from START on.
+
+    With a limited bandwidth, each port gets what the others leave of it on average, but at least
+    its fair share: a few runs, each with the rates of the one before.
+    """
+    whole = memory.interval(nest.config) if memory.bandwidth is None else (
+        nest.config.bus_bytes / float(memory.bandwidth))
+    demand = (beats["load"], beats["weight"], beats["store_read"] + beats["store_write"])
+    intervals = (max(1.0, whole),) * len(demand)
+    for _ in range(1 if memory.bandwidth is None else 1 + SHARING_RUNS):
+        machine = Machine(nest, memory.latency, intervals, timeline)
+        end = machine.run()
+        left = (1 / whole - (sum(demand) - own) / end for own in demand)
+        intervals = tuple(max(1.0, 1 / max(rate, 1 / whole / len(demand))) for rate in left)
+    return machine, end

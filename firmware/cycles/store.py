@@ -1,5 +1,7 @@
 """The clock of the store unit: when each bank of partial sums has been stored."""
 
+from math import ceil
+
 from firmware.cycles.constants import (
     ANSWER,
     GROUPS,
@@ -51,7 +53,7 @@ class Words:
         sent = max(begin + GROUPS - 1 + store_latency() + OUTPUT, self.sent[-1] + 1,
                    self._moved[-QUEUE_WORDS] + 1)
         issued = max(sent + OUTPUT, self.answered[-self._outstanding] + 1)
-        moved = max(issued + MOVED, self._moved[-1] + MOVED)
+        moved = max(issued + MOVED, self._moved[-1] + ceil(MOVED * self._port.interval))
         for times, time in ((self.begun, begin), (self.sent, sent), (self._moved, moved),
                             (self.answered, moved + self._answer)):
             times.append(time)

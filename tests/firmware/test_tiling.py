@@ -62,9 +62,7 @@ def test_within_limits(name, seed):
 ])
 def test_estimate_of_large_layers(name, layer):
     config = config_by_name(name)
-    tiles = plan(layer, config)
-    assert tiles.chunks == 1
-    assert layer.macs / config.n ** 2 / tiles.cycles > 0.94
+    assert layer.macs / config.n ** 2 / plan(layer, config).cycles > 0.97
 
 
 def test_upsampled_width_rotation_is_one_order_less():
