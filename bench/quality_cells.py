@@ -33,9 +33,9 @@ class Cell:
 def main_methods(activations: int) -> list[Method]:
     """Every method at W4."""
     kinds: list[tuple[str, ConvAxis | None, Range | None]] = [
-        ("hqdm", "best", "free"), ("hqdm", "width", None), ("hqdm", "channel", None),
-        ("efficientdm", None, None), ("double-hadamard", None, None), ("ptq", None, None),
-        ("hqdm", "best", None)]
+        ("hqdm", "best", "free"), ("hqdm", "channel", "free"), ("hqdm", "width", None),
+        ("hqdm", "channel", None), ("efficientdm", None, None), ("double-hadamard", None, None),
+        ("ptq", None, None), ("hqdm", "best", None)]
     return [make_method(name, weights=4, activations=activations, axis=axis, span=span)
             for name, axis, span in kinds]
 

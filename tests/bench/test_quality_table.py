@@ -28,11 +28,11 @@ class Means:
 def test_cells():
     cells = table_cells([0, 1])
     names = [c.name for c in cells]
-    assert len(set(names)) == len(names) == 28 + 10 + 8
-    assert all(c.budget == "full" for c in cells[:28])
-    assert names[:2] == ["hqdm-best-k5-free-w4a4-full-s0", "hqdm-width-k5-w4a4-full-s0"]
-    assert names[7] == "hqdm-best-k5-free-w4a3-full-s0"
-    assert {c.method.name for c in cells[:7]} == {c.method.name for c in cells[7:14]} == {
+    assert len(set(names)) == len(names) == 32 + 10 + 8
+    assert all(c.budget == "full" for c in cells[:32])
+    assert names[:2] == ["hqdm-best-k5-free-w4a4-full-s0", "hqdm-channel-k5-free-w4a4-full-s0"]
+    assert names[8] == "hqdm-best-k5-free-w4a3-full-s0"
+    assert {c.method.name for c in cells[:8]} == {c.method.name for c in cells[8:16]} == {
         "hqdm", "efficientdm", "double-hadamard", "ptq"}
     for wanted in ("w8a8", "w8a4", "w4a8", "w3a4", "w2a4"):
         assert {f"hqdm-{a}-k5-{wanted}-small-s0" for a in ("width", "channel")} <= set(names)

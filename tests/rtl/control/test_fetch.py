@@ -126,6 +126,16 @@ def test_a_bad_step_entry(field, value):
     assert result["address"] == STEPS + 2 * STEP_BYTES + word(field, STEP_FIELDS)
 
 
+@pytest.mark.parametrize("name", ["low", "high"])
+@pytest.mark.parametrize(("passes", "most"), [(1, 15), (2, 119)])
+def test_bounds_of_one_and_of_two_passes(name, passes, most):
+    good = fetch({"act_nibbles": passes}, steps={name: most})
+    assert good["fault"] == Fault.NONE and good["step"][name] == most
+    bad = fetch({"act_nibbles": passes}, steps={name: most + 1})
+    assert bad["fault"] == Fault.BAD_DESCRIPTOR
+    assert bad["address"] == STEPS + word(name, STEP_FIELDS)
+
+
 @pytest.mark.parametrize("offset", [CONFIG.bus_bytes, 1 << 40])
 def test_a_descriptor_where_none_can_be(offset):
     result = fetch(address=BASE + offset)
