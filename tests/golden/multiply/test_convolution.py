@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -94,6 +96,8 @@ def test_the_bound_comes_from_the_weights():
     parameters.weights.fill_(1)
     parameters.weights[1] = -7
     assert sum_bound(layer, parameters.weights) == 7 * 32 * 7 * 64 * 9
+    free = replace(layer, load=replace(layer.load, ranged=True))
+    assert sum_bound(free, parameters.weights) == 15 * 32 * 7 * 64 * 9
     assert partial_sums(layer, parameters, torch.full((64, 4, 4), 224)).tolist() == [
         [[224 * 576] * 2] * 2, [[-7 * 224 * 576] * 2] * 2]
 

@@ -178,6 +178,9 @@ def test_rule_refuses_what_the_contract_does_not_have():
 def test_order_is_reduced_to_the_axis_and_to_int32():
     rule = make("two sources", (8, 8), torch.ones(1)).rule
     assert rule.rotated("channel", 6) == ("channel", 3)     # gcd(8, 16)
+    deep = replace(rule, sources=(4096,), weight_bits=8, activation_bits=4)
+    assert deep.rotated("channel", 5) == ("channel", 5)
+    assert replace(deep, asymmetric=True).rotated("channel", 5) == ("channel", 4)
     assert rule.rotated("width", 6) == ("width", 3)
     assert rule.rotated("none", 6) == ("none", 0)
     assert replace(rule, width=9).rotated("width", 6) == ("none", 0)
