@@ -1,0 +1,49 @@
+"""What a layer costs on the Verilated core: its counters, without a look at its results."""
+
+from firmware.compare import GRAIN, random_case
+from firmware.cycles.constants import BURST_BEATS
+from firmware.cycles.estimate import Estimate
+from firmware.driver import Driver
+from firmware.program import Allocator, compile_layer
+from firmware.tiling import TilePlan
+from firmware.transports.verilated import VerilatedTransport
+from sim.runtime.device import MemoryModel
+from spec.config import Config
+from spec.layer import Layer
+
+# the estimator's stalls, and what it calls cycles and busy, by counter
+STALLS = {"load": "wait_load", "weight": "wait_weight", "store": "wait_store",
+          "memory": "wait_memory", "setup": "setup"}
+
+
+def counters(
+    layer: Layer, config: Config, memory: MemoryModel, tiles: TilePlan | None = None,
+    seed: int = 1,
+) -> dict[str, int]:
+    """Performance counters of one run of `layer` on random data.
+
+    Tensors begin at multiples of the longest burst, as the cycle model assumes.
+
+    Raises
+    ------
+    ValueError: a layer that does not fit, or tensors too large to make up.
+    RuntimeError: the simulation cannot be built.
+    """
+    case = random_case(layer, 0, seed)
+    allocator = Allocator(1 << min(config.address_bits, 34), BURST_BEATS * config.bus_bytes)
+    program = compile_layer(layer, case.parameters, config, allocator, tiles)
+    size = -(-allocator.used // GRAIN) * GRAIN
+    with VerilatedTransport(config, size, memory) as transport:
+        prepared = Driver(transport, config, watchdog=0).upload(program, case.parameters)
+        return prepared.run(case.sources, 0, case.second, case.row_factors).counters
+
+
+def error(estimate: Estimate, measured: dict[str, int]) -> float:
+    """Relative error of the estimated cycles."""
+    return estimate.cycles / measured["cycles"] - 1
+
+
+def stall_error(estimate: Estimate, measured: dict[str, int]) -> float:
+    """Largest error of a cause of stalls, relative to all cycles."""
+    return max(abs(estimate.stalls[cause] - measured[counter])
+               for cause, counter in STALLS.items()) / measured["cycles"]
