@@ -46,14 +46,14 @@ def tiny():
 
 @pytest.fixture(scope="session")
 def unconditional():
-    """Attention of one head over 8 x 4 pixels, three channels, scale-shift norms, no classes."""
+    """One head over 8 x 4 pixels, three channels, scale-shift norms, no classes, free bounds."""
     torch.manual_seed(1)
     model = UNet2DModel(
         sample_size=(16, 8), in_channels=3, out_channels=3, block_out_channels=(16, 32),
         layers_per_block=1, down_block_types=("DownBlock2D", "AttnDownBlock2D"),
         up_block_types=("AttnUpBlock2D", "UpBlock2D"), norm_num_groups=4, attention_head_dim=32,
         resnet_time_scale_shift="scale_shift").eval().requires_grad_(False)
-    real = lower(model, schedule(), formats=mixed_formats(4, 3))
+    real = lower(model, schedule(), formats=mixed_formats(4, 3, ranged=True))
     return quantise(real, [latents(2, 3, 16, 8)] * STEPS)[1]
 
 
