@@ -1,0 +1,78 @@
+"""The model's counts of cycles are those of the RTL."""
+
+import subprocess
+import sys
+from inspect import signature
+
+import pytest
+
+from firmware.cycles import constants
+from rtl.bus.reader import BURST_BEATS, AxiReader
+from rtl.bus.writer import QUEUE_WORDS
+from rtl.control.fetch import Fetch
+from rtl.interfaces import DESCRIPTOR_LAYOUT, STEP_LAYOUT
+from rtl.load.quantise import Quantiser
+from rtl.load.sequence import ChunkSequence
+from rtl.load.unit import latency
+from rtl.multiply.accumulator import MIN_PASS
+from rtl.multiply.array import SystolicArray
+from rtl.multiply.sequencer import Sequencer
+from rtl.store.parameters import GROUPS, READ_LATENCY
+from rtl.store.requantise import STAGES, Requantise, stage_start
+from rtl.store.second import WORDS
+from rtl.store.unit import OUTPUT_WORDS, StoreUnit
+from spec import PRESETS
+from spec.fixed import MAX_ORDER
+
+CONFIGS = pytest.mark.parametrize("config", PRESETS.values(), ids=list(PRESETS))
+
+
+@CONFIGS
+def test_load_pipeline(config):
+    for axis in (0, 1):
+        for order in range(MAX_ORDER + 1):
+            assert constants.load_latency(config, axis, order) == latency(config, axis, order)
+
+
+@CONFIGS
+def test_array(config):
+    assert constants.SEQUENCER == Sequencer(config).latency
+    assert constants.SWAP == Sequencer(config).latency - 1
+    assert constants.bank_ready(config) == (
+        Sequencer(config).latency + SystolicArray(config).latency + config.n
+        + constants.ARRAY_TO_BANK)
+
+
+def test_bus_and_load():
+    assert constants.BURST_BEATS == BURST_BEATS
+    assert constants.FIFO_BEATS == signature(AxiReader).parameters["fifo_beats"].default
+    assert constants.QUANTISER == Quantiser.latency
+    assert constants.SEQUENCE == ChunkSequence.PLAN + 1
+    assert constants.REQUESTS == constants.SEQUENCE + len(("SPLIT", "SEEK", "PASS"))
+    assert constants.MIN_PASS == MIN_PASS
+
+
+def test_descriptor():
+    config = PRESETS["n4"]
+    assert len(list(Fetch(config)._checks())) == constants.CHECKS
+    assert constants.DESCRIPTOR_BITS == DESCRIPTOR_LAYOUT.size
+    assert constants.STEP_BITS == STEP_LAYOUT.size
+
+
+def test_store():
+    assert tuple(constants.STAGES.items()) == STAGES
+    for name, _ in STAGES:
+        assert constants.stage_start(name) == stage_start(name)
+    assert constants.store_latency() == StoreUnit.latency
+    assert constants.stage_start("bias") == Requantise.bias_at
+    assert constants.second_at(row_scale=False) == Requantise.second_at
+    assert constants.second_at(row_scale=True) == Requantise.row_at
+    assert (constants.GROUPS, constants.READ_LATENCY) == (GROUPS, READ_LATENCY)
+    assert {OUTPUT_WORDS, QUEUE_WORDS, WORDS} == {constants.QUEUE_WORDS}
+
+
+def test_the_model_starts_without_amaranth_and_torch():
+    code = ("import sys, firmware.cycles.model; "
+            "print([m for m in ('amaranth', 'torch') if m in sys.modules])")
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "[]"
