@@ -1,6 +1,6 @@
 """A read port: the AXI reader, its FIFO and the memory behind it, beat by beat."""
 
-from math import lcm
+from math import ceil, lcm
 
 from firmware.cycles.constants import BEAT, BURST_BEATS, ISSUE, NEVER, REQUEST
 
@@ -30,7 +30,7 @@ class ReadPort:
     -------
     arrived: when each beat is at the unit. taken: when the unit took it; both end with the latest
         beat and begin anywhere. issued: when the latest burst was issued.
-    fluent: whether a unit that takes a beat in every cycle never waits, once the first has come.
+    fluent: whether beats come one per `interval` to a unit that takes them at once.
     jitter: by how much equal numbers of beats may differ in time, by rounding.
     """
 
@@ -41,7 +41,8 @@ class ReadPort:
         self._answered = [float(NEVER)] * outstanding   # last beats of the bursts, on the bus
         self.jitter = int(interval != 1)
         # the FIFO holds enough to hide the latency, whatever the bursts
-        self.fluent = interval == 1 and depth - BURST_BEATS >= REQUEST + ISSUE + latency + BEAT - 1
+        trip = REQUEST + ISSUE + latency + BEAT
+        self.fluent = (depth - BURST_BEATS) * interval >= trip - 1
         self.arrived: list[int] = [NEVER] * (depth + 1)
         self.taken: list[int] = [NEVER] * (depth + 1)
         self.issued = NEVER
@@ -70,8 +71,7 @@ class ReadPort:
         if self.interval == 1:
             self.arrived.extend(range(int(first) + BEAT, int(first) + BEAT + beats))
         else:
-            self.arrived.extend(-int(-(first + k * self.interval) // 1) + BEAT
-                                for k in range(beats))
+            self.arrived += [ceil(first + k * self.interval) + BEAT for k in range(beats)]
         self._last = first + (beats - 1) * self.interval
         self._answered.append(self._last)
 
@@ -80,16 +80,22 @@ class ReadPort:
         taken, arrived = self.taken, self.arrived
         k = len(taken)
         now = max(earliest, taken[-1] + 1)
+        if self.interval != 1:
+            for beat in arrived[k:k + count]:
+                now = max(now, beat)
+                taken.append(now)
+                now += 1
+            return
         while count:
             now = max(now, arrived[k])
             run = count
-            if self.interval != 1 or arrived[k + count - 1] - arrived[k] != count - 1:
+            if arrived[k + count - 1] - arrived[k] != count - 1:
                 run = 1
             taken.extend(range(now, now + run))
             now, k, count = now + run, k + run, count - run
 
     def flow(self, count: int, request: int, burst: int) -> int:
-        """The unit takes `count` beats, more than two FIFOs, one per cycle: the port is `fluent`.
+        """The unit takes `count` beats, more than two FIFOs, as they come: the port is `fluent`.
 
         Parameters
         ----------
@@ -99,13 +105,21 @@ class ReadPort:
         -------
         When the last request was accepted: when the burst before it was issued.
         """
+        interval, depth = self.interval, self._depth
         last = self.taken[-1] + count
-        self.taken = list(range(last - self._depth, last + 1))
+        if interval > 1:
+            claimed = self.taken[len(self.arrived) + BURST_BEATS - depth - 1]
+            issued = max(self.issued, claimed) + 1
+            first = max(issued + ISSUE + self._latency, self._last + interval)
+            more = count - (len(self.arrived) - len(self.taken))
+            last = max(last, ceil(first + (more - 1) * interval) + BEAT)
+        self.taken = [last - int(k * interval) for k in range(depth, -1, -1)]
         self.arrived = self.taken.copy()
-        self.issued = last - self._depth + 1
-        self._last = self.issued + ISSUE + self._latency + burst - 1
+        self.issued = self.taken[0] + 1
+        self._last = max(self.issued + ISSUE + self._latency + (burst - 1) * interval,
+                         last - BEAT if interval > 1 else NEVER)
         self._answered = [float(NEVER)] * self._outstanding
-        return self.issued - request
+        return self.issued - int(request * interval)
 
     def shift(self, cycles: int) -> None:
         """Let everything have happened `cycles` later; forget what no longer matters."""

@@ -1,8 +1,9 @@
 """One run of a layer through the clocks, and what it moved."""
 
 from functools import lru_cache
+from math import ceil
 
-from firmware.cycles.constants import setup_beats, setup_cycles
+from firmware.cycles.constants import FIFO_BEATS, setup_beats, setup_cycles
 from firmware.cycles.estimate import Estimate, MemoryTiming
 from firmware.cycles.machine import Machine
 from firmware.cycles.nest import Nest
@@ -49,6 +50,11 @@ def run(
                 "memory": idle.memory + shared, "setup": setup})
 
 
+def _rounded(interval: float) -> float:
+    """At least 1, and such that the beats of a FIFO take whole cycles: then times repeat."""
+    return max(1.0, ceil(interval * FIFO_BEATS) / FIFO_BEATS)
+
+
 def _run(nest: Nest, memory: MemoryTiming, beats: dict[str, int], timeline: bool,
          ) -> tuple[Machine, int]:
     """The clocks after the layer, and its cycles from START on.
@@ -59,10 +65,10 @@ def _run(nest: Nest, memory: MemoryTiming, beats: dict[str, int], timeline: bool
     whole = memory.interval(nest.config) if memory.bandwidth is None else (
         nest.config.bus_bytes / float(memory.bandwidth))
     demand = (beats["load"], beats["weight"], beats["store_read"] + beats["store_write"])
-    intervals = (max(1.0, whole),) * len(demand)
+    intervals = (_rounded(whole),) * len(demand)
     for _ in range(1 if memory.bandwidth is None else 1 + SHARING_RUNS):
         machine = Machine(nest, memory.latency, intervals, timeline)
         end = machine.run()
         left = (1 / whole - (sum(demand) - own) / end for own in demand)
-        intervals = tuple(max(1.0, 1 / max(rate, 1 / whole / len(demand))) for rate in left)
+        intervals = tuple(_rounded(1 / max(rate, 1 / whole / len(demand))) for rate in left)
     return machine, end

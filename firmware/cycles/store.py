@@ -39,6 +39,7 @@ class Words:
     def __init__(self, port: ReadPort, second: int | None, outstanding: int, answer: int) -> None:
         self._port, self._second = port, second
         self._outstanding, self._answer = outstanding, answer
+        self._latency = GROUPS - 1 + store_latency() + OUTPUT
         keep = max(outstanding, QUEUE_WORDS)
         self.begun, self.sent, self._moved, self.answered = ([NEVER] * keep for _ in range(4))
         self._keep = keep
@@ -50,7 +51,7 @@ class Words:
             self._port.burst(2, REQUEST + 1)
             self._port.take(2, self.begun[-QUEUE_WORDS] + GROUPS + self._second)
             begin = max(begin, self._port.taken[-1] + 1)
-        sent = max(begin + GROUPS - 1 + store_latency() + OUTPUT, self.sent[-1] + 1,
+        sent = max(begin + self._latency, self.sent[-1] + 1,
                    self._moved[-QUEUE_WORDS] + 1)
         issued = max(sent + OUTPUT, self.answered[-self._outstanding] + 1)
         moved = max(issued + MOVED, self._moved[-1] + ceil(MOVED * self._port.interval))
