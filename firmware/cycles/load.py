@@ -1,103 +1,18 @@
 """The clock of the load unit: when each chunk is in the operand buffer."""
 
 from dataclasses import dataclass, replace
-from math import lcm
 
 from firmware.cycles.constants import (
     BANK_DONE,
     BANK_FREE,
-    FIFO_BEATS,
     NEVER,
-    REQUEST,
     REQUESTS,
     SEQUENCE,
     load_latency,
 )
 from firmware.cycles.nest import Chunk, Nest
 from firmware.cycles.port import ReadPort
-
-
-class _Reading:
-    """The beats of one chunk, a few at a time."""
-
-    def __init__(self, port: ReadPort, chunk: Chunk, valid: int) -> None:
-        self._port, self._chunk = port, chunk
-        self._valid = valid             # when the first request can be made
-        self.accepted = NEVER           # when the latest request was taken by the reader
-        self._unit = 0                  # position in chunk.unit
-        self._left = chunk.beats        # of the nibble pass
-        self._nibbles = chunk.nibbles
-        self._pending = 0               # beats issued and not taken
-
-    @property
-    def left(self) -> int:
-        """Beats still to be taken."""
-        return self._left + (self._nibbles - 1) * self._chunk.beats + self._pending
-
-    def next_beat(self) -> int:
-        """When the next beat is there."""
-        if not self._pending:
-            self._issue()
-        return self._port.arrived[len(self._port.taken)]
-
-    def _issue(self) -> None:
-        beats, begins = self._chunk.unit[self._unit]
-        if begins:
-            self.accepted = max(self._valid, self._port.issued, self.accepted + 1)
-        self._port.burst(beats, self.accepted + REQUEST)
-        self._pending = beats
-        self._unit = (self._unit + 1) % len(self._chunk.unit)
-        self._left -= beats
-        if self._left <= 0 and self._nibbles > 1:
-            self._nibbles -= 1
-            self._left, self._unit = self._chunk.beats, 0
-            self._valid = self.accepted + 2     # one state between the nibbles
-
-    def take(self, count: int, earliest: int) -> None:
-        """Take `count` beats, the first in the cycle `earliest` or later."""
-        while count:
-            if not self._pending:
-                self._issue()
-            beats = min(count, self._pending)
-            self._port.take(beats, earliest)
-            self._pending -= beats
-            count -= beats
-
-    def finish(self, earliest: int) -> None:
-        """Take all that is left, the next beat in the cycle `earliest` or later.
-
-        Once a block of bursts has taken as long as the one before, so will the others.
-        """
-        block = lcm(self._chunk.unit_beats, FIFO_BEATS)
-        self.take(min(self.left, self._pending or 1), earliest)
-        if self._port.fluent and self.left > 2 * FIFO_BEATS:
-            self._flow()
-        while self.left:
-            left = self._left + self._pending       # of the nibble pass
-            if left < 4 * block:
-                self.take(left, NEVER)
-                continue
-            first, second = self._time_of(block), self._time_of(block)
-            if abs(first - second) <= self._port.jitter:
-                self._skip(left // block - 3, block, second)
-
-    def _flow(self) -> None:
-        """Take all that is left, a beat in every cycle."""
-        request, burst = self._chunk.ending
-        self.accepted = self._port.flow(self.left, request, burst)
-        self._left = self._pending = 0
-        self._nibbles = 1
-
-    def _time_of(self, beats: int) -> int:
-        """Cycles that the next `beats` beats take."""
-        before = self._port.taken[-1]
-        self.take(beats, NEVER)
-        return self._port.taken[-1] - before
-
-    def _skip(self, blocks: int, beats: int, cycles: int) -> None:
-        self._port.shift(blocks * cycles)
-        self.accepted += blocks * cycles
-        self._left -= blocks * beats
+from firmware.cycles.reading import Reading
 
 
 def _overlap(a: int, b: int, c: int, d: int) -> int:
@@ -126,6 +41,13 @@ class Loaded:
     halted: int = NEVER
     claimed: int = NEVER
     ready: int = NEVER
+
+    def later(self, cycles: int) -> "Loaded":
+        """The same, `cycles` later."""
+        return replace(
+            self, start=self.start + cycles, first=self.first + cycles, last=self.last + cycles,
+            halted=self.halted + cycles, claimed=self.claimed + cycles,
+            ready=self.ready + cycles)
 
     def waiting(self, begin: int, end: int) -> int:
         """Cycles from `begin` to `end` in which a beat was wanted and not there.
@@ -158,7 +80,7 @@ class LoadClock:
         self._loaded = NEVER        # when the data side took the latest chunk
         self._taken = NEVER         # when the writer did
         self._written = NEVER       # when the last operand of the chunk before was written
-        self._reading: _Reading | None = None
+        self._reading: Reading | None = None
         self.current: Loaded | None = None
         self._before: Loaded | None = None
 
@@ -168,7 +90,7 @@ class LoadClock:
         valid = REQUESTS + (reading.accepted + chunk.seek if reading else 0)
         self._loaded = max(SEQUENCE, self._loaded + SEQUENCE, self._taken + 1,
                            before.last + 1 if before else 0)
-        reading = self._reading = _Reading(self.port, chunk, valid)
+        reading = self._reading = Reading(self.port, chunk, valid)
         beats, mark = reading.left, len(self.port.taken)
         inside, start = min(beats, self._latency), self._loaded + 1
         if before and before.beats <= self._latency:
@@ -193,7 +115,7 @@ class LoadClock:
             self._written = times[-1] + left - len(times)
         before.ready = self._written + BANK_DONE
 
-    def _push_short(self, before: Loaded, reading: _Reading | None, start: int) -> None:
+    def _push_short(self, before: Loaded, reading: Reading | None, start: int) -> None:
         """The same, advance by advance, for a chunk that is in the pipeline as a whole.
 
         Its own first operand may stop the pipeline. In the cycle after the last operand of the
@@ -255,8 +177,5 @@ class LoadClock:
         self._written += cycles
         if self._reading:
             self._reading.accepted += cycles
-        if self.current:
-            now = self.current
-            self.current = replace(
-                now, start=now.start + cycles, first=now.first + cycles, last=now.last + cycles,
-                halted=now.halted + cycles, claimed=now.claimed + cycles)
+        self._before, self.current = (
+            loaded and loaded.later(cycles) for loaded in (self._before, self.current))

@@ -155,11 +155,7 @@ class MultiplyClock:
         -------
         First and last column issued.
         """
-        now = max(self.end, ready, free)
-        self.idle.load += max(0, ready - self.end)
-        self.idle.store += now - max(self.end, ready)
-        now = max(now, self._rested)
-        self.idle.weight += now - max(self.end, ready, free)
+        now = self._gate(ready, free)
         length = max(pixels, MIN_PASS) * self._nibbles
         done, history = 0, list[tuple[int, ...]]()
         first = None
@@ -182,6 +178,15 @@ class MultiplyClock:
         self.end, self._rested = last + 1, now
         assert first is not None
         return first, last
+
+    def _gate(self, ready: int, free: int) -> int:
+        """Operands, then a bank, then the rest between two passes: when the group may start."""
+        loaded, freed = max(self.end, ready), max(self.end, ready, free)
+        rested = max(freed, self._rested)
+        self.idle.load += loaded - self.end
+        self.idle.store += freed - loaded
+        self.idle.weight += rested - freed
+        return rested
 
     def _start(self, now: int) -> int:
         """The next weight tile is there: when its first pass starts."""
