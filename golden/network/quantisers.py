@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from golden.network.real import RealLayer, RealNetwork
-from golden.qat.search import search_asymmetric
+from golden.qat.search import search_asymmetric, widest_step
 from spec import Load
 from spec.fixed import symmetric_max
 
@@ -152,7 +152,10 @@ class Calibrating(Fake):
 
     def activation(self, index: int, timestep: int, x: Tensor, bits: int) -> Tensor:
         if self._first(index, "steps", timestep):
-            if self._loads[index].ranged:
+            if index == 0 and bits == 8:    # the latent: golden.qat.quantiser.WideQuantiser
+                wide = widest_step(x, symmetric_max(bits))
+                self._keep(index, timestep, steps=float(wide))
+            elif self._loads[index].ranged:
                 step, low, high = best_range(x, bits)
                 self._keep(index, timestep, steps=step, low=low, high=high)
             else:

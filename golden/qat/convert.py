@@ -13,7 +13,7 @@ from golden.qat.attention import OneTokenAttention, Products, QuantisedAttention
 from golden.qat.layers import QuantisedLayer
 from golden.qat.lora import RANK, FixedWeight, TrainedWeight
 from golden.qat.methods import Method
-from golden.qat.quantiser import AsymmetricQuantiser, SymmetricQuantiser
+from golden.qat.quantiser import AsymmetricQuantiser, SymmetricQuantiser, WideQuantiser
 from golden.qat.rule import ROTATED, Role, Rule
 from golden.qat.timestep import Timestep
 from golden.qat.trace import Trace, example_inputs, trace_model
@@ -150,7 +150,9 @@ def _replace_everywhere(model: nn.Module, old: nn.Module, new: nn.Module) -> Non
 
 
 def _quantiser(rule: Rule, timestep: Timestep) -> SymmetricQuantiser | AsymmetricQuantiser:
-    chosen = AsymmetricQuantiser if rule.asymmetric else SymmetricQuantiser
+    if rule.asymmetric:
+        return AsymmetricQuantiser(rule.activation_bits, timestep)
+    chosen = WideQuantiser if rule.role == "first" else SymmetricQuantiser
     return chosen(rule.activation_bits, timestep)
 
 

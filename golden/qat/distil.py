@@ -78,7 +78,8 @@ def parameter_groups(student: Quantised, recipe: Recipe) -> list[dict[str, Any]]
 
 
 def _logs(modules: Iterable[Any]) -> list[nn.Parameter]:
-    return [m.steps.log for m in modules if isinstance(m.steps, Steps)]
+    return [m.steps.log for m in modules
+            if isinstance(m.steps, Steps) and m.steps.log.requires_grad]
 
 
 @dataclass

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx
 
-from golden.qat.search import search_asymmetric, search_symmetric
+from golden.qat.search import search_asymmetric, search_symmetric, widest_step
 from golden.qat.timestep import Timestep
 from spec.fixed import check_bits, quantised_magnitude, symmetric_max
 
@@ -147,6 +147,24 @@ class SymmetricQuantiser(nn.Module):
     def freeze(self, entries: list[int]) -> None:
         """Keep the steps at `entries` of the table, no longer learnable."""
         self.steps = FixedSteps(self.steps.all()[entries])
+
+
+class WideQuantiser(SymmetricQuantiser):
+    """A symmetric quantiser that does not clip: MARGIN times what calibration saw, not learnable.
+
+    For the latent: where a quantised network does not see how large a pixel of its own sample has
+    become, its noise comes out too small, the next latent is larger still, and the sampler runs
+    away from there (docs/quantisation.md, section 3).
+    """
+
+    def __init__(self, bits: int, timestep: Timestep) -> None:
+        super().__init__(bits, timestep)
+        self.steps.requires_grad_(False)
+
+    def observe(self, r: Tensor) -> None:
+        """Set this timestep's step to MARGIN * max |r| / Q."""
+        assert isinstance(self.steps, Steps)
+        self.steps.assign(self.timestep.index, widest_step(r, self.limit))
 
 
 class AsymmetricQuantiser(nn.Module):

@@ -10,6 +10,7 @@ from spec.fixed import symmetric_max
 SAMPLES = 4096          # values looked at per tensor: the error of a step settles well before
 FRACTIONS = 32          # clipping points tried, as fractions of the largest magnitude
 SMALLEST = 0.05
+MARGIN = 1.5            # of the widest step: a latent may be so much larger than those seen
 
 
 def _fractions(device: torch.device) -> Tensor:
@@ -32,6 +33,12 @@ def search_symmetric(r: Tensor, limit: int) -> Tensor:
     largest = torch.where(largest > 0, largest, limit)
     steps = _fractions(values.device) * largest / limit         # (G,)
     return steps[_errors(values, steps, -limit, limit).argmin()]
+
+
+def widest_step(r: Tensor, limit: int) -> Tensor:
+    """Step () at which values MARGIN times the largest of `r` are not clipped; of zeros 1."""
+    largest = r.detach().abs().amax().float() * MARGIN
+    return torch.where(largest > 0, largest, limit) / limit
 
 
 def quantisation_error(r: Tensor, bits: int, asymmetric: bool = False) -> Tensor:

@@ -8,6 +8,7 @@ from golden.qat.quantiser import (
     FixedSteps,
     Steps,
     SymmetricQuantiser,
+    WideQuantiser,
     quantise,
     round_through,
 )
@@ -153,3 +154,16 @@ def test_unsupported_bits():
         AsymmetricQuantiser(8, Timestep([1]))
     with pytest.raises(ValueError, match=r"activation bits: wanted one of .* got 5"):
         SymmetricQuantiser(5, Timestep([1]))
+
+
+def test_the_latent_is_not_clipped():
+    timestep = Timestep((5, 3))
+    quantiser = WideQuantiser(8, timestep)
+    r = torch.randn(2, 4, 4, 4, generator=torch.Generator().manual_seed(3))
+    with timestep.observation():
+        timestep.index = torch.tensor(1)
+        quantiser(r)
+    q, step = quantiser(1.49 * r)
+    assert not quantiser.steps.log.requires_grad
+    assert 117 <= int(q.abs().max()) <= 119
+    assert float((q * step - 1.49 * r).abs().max()) <= float(step) / 2 * 1.0001
