@@ -162,7 +162,7 @@ def compare_layer(
     """
     plan(layer, config)     # refuses before any data is made
     case = random_case(layer, timestep, seed)
-    allocator = Allocator(1 << min(config.address_bits, 34), config.word_bytes)
+    allocator = Allocator(1 << min(config.address_bits, 34), config.burst_bytes)
     program = compile_layer(layer, case.parameters, config, allocator)
     memory_bytes = -(-allocator.used // GRAIN) * GRAIN
     transport = make_transport(backend, config, memory_bytes, memory_latency, seed)

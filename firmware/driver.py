@@ -154,7 +154,7 @@ class Driver:
 
     def allocator(self) -> Allocator:
         """A fresh allocator over all of the device memory."""
-        return Allocator(self.transport.memory_bytes, self.config.word_bytes)
+        return Allocator(self.transport.memory_bytes, self.config.burst_bytes)
 
     def upload(self, program: Program, parameters: Parameters) -> Prepared:
         """Write a compiled program to device memory."""

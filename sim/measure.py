@@ -1,7 +1,6 @@
 """What a layer costs on the Verilated core: its counters, without a look at its results."""
 
 from firmware.compare import GRAIN, random_case
-from firmware.cycles.constants import BURST_BEATS
 from firmware.cycles.estimate import Estimate
 from firmware.driver import Driver
 from firmware.program import Allocator, compile_layer
@@ -30,7 +29,7 @@ def counters(
     RuntimeError: the simulation cannot be built.
     """
     case = random_case(layer, 0, seed)
-    allocator = Allocator(1 << min(config.address_bits, 34), BURST_BEATS * config.bus_bytes)
+    allocator = Allocator(1 << min(config.address_bits, 34), config.burst_bytes)
     program = compile_layer(layer, case.parameters, config, allocator, tiles)
     size = -(-allocator.used // GRAIN) * GRAIN
     with VerilatedTransport(config, size, memory) as transport:

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 
 from spec.fixed import MAX_ORDER
 
+BURST_BEATS = 16    # longest AXI burst; bursts end on multiples of it, so none crosses 4 KB
 ABI_VERSION = 3     # raised whenever registers, descriptor or memory layouts change
 
 
@@ -69,6 +70,11 @@ class Config:
     @property
     def bus_bits(self) -> int:
         return 8 * self.n
+
+    @property
+    def burst_bytes(self) -> int:
+        """Bytes of the longest burst; what starts at a multiple of it is read in whole bursts."""
+        return BURST_BEATS * self.bus_bytes
 
     @property
     def word_bytes(self) -> int:

@@ -11,7 +11,6 @@ from spec.descriptor import FIELDS, STEP_FIELDS, Field
 from spec.fixed import MAX_ORDER
 
 # rtl/bus: reader, writer
-BURST_BEATS = 16        # longest burst, and the multiple at which bursts end
 FIFO_BEATS = 64         # beats a reader holds; the weight reader 2n if that is more
 REQUEST = 1             # from a request to the cycle in which its burst is issued
 ISSUE = 1               # from there to `arvalid`; the memory counts its latency from here

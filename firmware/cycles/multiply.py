@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 
-from firmware.cycles.constants import BURST_BEATS, LOADED, MIN_PASS, NEVER, REQUEST, SWAP
+from firmware.cycles.constants import LOADED, MIN_PASS, NEVER, REQUEST, SWAP
 from firmware.cycles.nest import Nest
 from firmware.cycles.port import ReadPort, bursts
+from spec.config import BURST_BEATS
 
 STEADY = 4      # weight tiles that take equally long before one believes that the others do
 

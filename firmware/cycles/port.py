@@ -2,7 +2,8 @@
 
 from math import ceil, lcm
 
-from firmware.cycles.constants import BEAT, BURST_BEATS, ISSUE, NEVER, REQUEST
+from firmware.cycles.constants import BEAT, ISSUE, NEVER, REQUEST
+from spec.config import BURST_BEATS
 
 
 def bursts(address: int, beats: int) -> list[int]:

@@ -104,7 +104,7 @@ def _tensor_regions(network: Network, config: Config) -> Iterator[Region]:
     for name, (first, last) in _tensor_lives(network).items():
         tensor = network.tensor(name)
         size = tensor.pixels * config.words(tensor.channels) * config.word_bytes
-        yield Region(name=f"tensor {name}", size=size, alignment=config.word_bytes, first=first,
+        yield Region(name=f"tensor {name}", size=size, alignment=config.burst_bytes, first=first,
                      last=last)
 
 
@@ -129,9 +129,9 @@ def _layer_regions(index: int, node: Node, layer: Layer, config: Config) -> Iter
     for piece in CONSTANTS:
         if piece not in scratch:
             yield Region(name=f"{layer.name}: {piece}", size=getattr(need, piece),
-                         alignment=max(ALIGNMENTS.get(piece, 1), config.word_bytes))
+                         alignment=max(ALIGNMENTS.get(piece, 1), config.burst_bytes))
     for piece, size in scratch.items():
-        yield Region(name=f"{layer.name}: {piece}", size=size, alignment=config.word_bytes,
+        yield Region(name=f"{layer.name}: {piece}", size=size, alignment=config.burst_bytes,
                      first=index, last=index)
 
 

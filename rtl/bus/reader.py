@@ -7,9 +7,7 @@ from amaranth.lib.wiring import In, Out
 
 from rtl.bus.burst_log import BurstLog
 from rtl.interfaces import BEATS_BITS, AxiRead, ReadPort
-from spec.config import Config
-
-BURST_BEATS = 16        # longest burst; bursts end on multiples of it, so none crosses 4 KB
+from spec.config import BURST_BEATS, Config
 
 
 def check_fifo_beats(beats: int) -> None:
