@@ -3,13 +3,12 @@
 import json
 from fractions import Fraction
 from pathlib import Path
-from typing import Annotated, cast
+from typing import Annotated, Any
 
 import typer
 
 from firmware.commands.output import Json
 from spec import PRESETS
-from spec.layer import Axis
 
 ENDINGS = (".html", ".png", ".svg")
 
@@ -24,7 +23,8 @@ def parse_bandwidth(text: str | None) -> Fraction | None:
 
 def cycles(
     model: Annotated[str, typer.Option(
-        help="Name (see docs/models.md) or a diffusers UNet configuration file.")] = "cifar10",
+        help="Name (see docs/models.md), a diffusers UNet configuration file, or an integer "
+             "network of hqdm lower.")] = "cifar10",
     config: Annotated[str, typer.Option(
         help=f"One of {', '.join(PRESETS)}, or a JSON file of a configuration.")] = "n16",
     batch: Annotated[int, typer.Option(
@@ -42,11 +42,15 @@ def cycles(
     tokens: Annotated[int | None, typer.Option(
         help="Of the context; by default the model's, or 1. To one token, cross-attention is a "
              "constant.", show_default=False)] = None,
-    weights: Annotated[int, typer.Option(help="Bits, 2, 3, 4 or 8.")] = 4,
-    activations: Annotated[int, typer.Option(help="Bits, 2, 3, 4 or 8.")] = 4,
-    rotate: Annotated[str, typer.Option(
-        help="Axis for convolutions: width, channel or none (linear layers too).")] = "width",
-    order: Annotated[int, typer.Option(help="log2 of the rotation block, 0..6.")] = 5,
+    weights: Annotated[int | None, typer.Option(
+        help="Bits, 2, 3, 4 or 8.", show_default="4")] = None,
+    activations: Annotated[int | None, typer.Option(
+        help="Bits, 2, 3, 4 or 8.", show_default="4")] = None,
+    rotate: Annotated[str | None, typer.Option(
+        help="Axis for convolutions: width, channel or none (linear layers too).",
+        show_default="width")] = None,
+    order: Annotated[int | None, typer.Option(
+        help="log2 of the rotation block, 0..6.", show_default="5")] = None,
     layers: Annotated[bool, typer.Option(
         "--layers", help="A row for every layer, not only the worst.")] = False,
     output: Annotated[Path | None, typer.Option(
@@ -60,15 +64,20 @@ def cycles(
     from firmware.configs import read_config
     from firmware.cycles.estimate import MemoryTiming
     from firmware.cycles.question import ask, summary
-    from firmware.models.library import read_model, with_tokens
+    from firmware.models.library import INTEGERS, read_model, with_tokens
     if output is not None and output.suffix not in ENDINGS:
         raise ValueError(f"-o: wanted a file ending in {', '.join(ENDINGS)}, got {output}")
     described = with_tokens(read_model(model), tokens)
+    options = {"weight_bits": weights, "activation_bits": activations, "rotate": rotate,
+               "order": order}
+    formats: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
+    if formats and described.kind == INTEGERS:
+        raise ValueError(f"--model: wanted no bits or rotation beside an integer network, which "
+                         f"has its own, got {', '.join(formats)}")
     memory = MemoryTiming(latency=memory_latency, bandwidth=parse_bandwidth(bandwidth))
     answer = ask(
         described, read_config(config), memory=memory, batch=batch, size=size,
-        weight_bits=weights, activation_bits=activations, rotate=cast(Axis, rotate), order=order,
-        clock=clock, steps=steps)
+        clock=clock, steps=steps, **formats)
     if output is not None:
         from firmware.cycles.report import write_report
         write_report(answer, output)

@@ -6,7 +6,7 @@ from typing import Any
 from firmware.cycles.estimate import MemoryTiming
 from firmware.cycles.network import DEFAULT_MEMORY, Run, Step, estimate_step
 from firmware.models.formats import reformat
-from firmware.models.library import ModelConfig
+from firmware.models.library import INTEGERS, ModelConfig
 from firmware.models.shapes import Shapes, shapes
 from spec.config import Config
 from spec.layer import Axis
@@ -66,7 +66,7 @@ def ask(model: ModelConfig, config: Config, *, memory: MemoryTiming = DEFAULT_ME
     batch: images of a call: 2 are the halves of a guided image.
     size: height and width of the latent; the model's by default.
     rotate: axis of the rotation of convolutions; linear layers rotate along channels, or not at
-        all with "none".
+        all with "none". An integer network keeps its own bits and rotations.
     clock: MHz.
 
     Raises
@@ -80,9 +80,9 @@ def ask(model: ModelConfig, config: Config, *, memory: MemoryTiming = DEFAULT_ME
     if rotate not in ("width", "channel", "none"):
         raise ValueError(f"rotate: wanted width, channel or none, got {rotate!r}")
     found = shapes(model, size)
-    network = reformat(found.network, weight_bits=weight_bits, activation_bits=activation_bits,
-                       convolution=rotate, linear="none" if rotate == "none" else "channel",
-                       order=order)
+    network = found.network if model.kind == INTEGERS else reformat(
+        found.network, weight_bits=weight_bits, activation_bits=activation_bits,
+        convolution=rotate, linear="none" if rotate == "none" else "channel", order=order)
     found = Shapes(config=model, network=network, parameters=found.parameters,
                    folded=found.folded)
     step = estimate_step(network, config, memory, batch)

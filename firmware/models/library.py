@@ -9,6 +9,7 @@ from typing import Any
 
 FOLDER = Path(__file__).parent
 CLASSES = ("UNet2DConditionModel", "UNet2DModel")
+INTEGERS = "integers"       # kind of a file of hqdm lower: layers in their own formats
 ABOUT = {"about": str, "guidance": bool, "heads": int, "tokens": int}
 
 
@@ -20,8 +21,8 @@ class ModelConfig:
     ----------
     path: the file.
     name: of the model, or of the file without its ending.
-    kind: "UNet2DConditionModel" or "UNet2DModel".
-    fields: arguments of that class.
+    kind: "UNet2DConditionModel", "UNet2DModel", or INTEGERS.
+    fields: arguments of that class; none of an integer network.
     about: one line for people.
     guidance: whether an image takes two calls a step (classifier-free guidance).
     heads: of every attention, where one number of channels per head cannot say it; or None.
@@ -44,7 +45,8 @@ def names() -> tuple[str, ...]:
 
 
 def read_model(model: str) -> ModelConfig:
-    """The configuration of a known name, or of the diffusers UNet configuration file `model`.
+    """The configuration of a known name, of the diffusers UNet configuration file `model`, or of an
+    integer network (`hqdm lower`), which ends in .safetensors.
 
     Raises
     ------
@@ -52,8 +54,11 @@ def read_model(model: str) -> ModelConfig:
     """
     path = FOLDER / f"{model}.json" if model in names() else Path(model)
     if not path.is_file():
-        raise ValueError(f"model: wanted one of {', '.join(names())} or a diffusers UNet "
-                         f"configuration file, got {model!r}")
+        raise ValueError(f"model: wanted one of {', '.join(names())}, a diffusers UNet "
+                         f"configuration file or an integer network, got {model!r}")
+    if path.suffix == ".safetensors":
+        return ModelConfig(path=path, name=path.stem, kind=INTEGERS, guidance=True,
+                           about="an integer network of hqdm lower")
     try:
         plain = json.loads(path.read_text())
     except ValueError as error:

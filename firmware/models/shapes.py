@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass, fields
 from typing import Any
 
-from firmware.models.library import FOLDER, ModelConfig, make_model
+from firmware.models.library import FOLDER, INTEGERS, ModelConfig, make_model
 from firmware.models.listing import from_plain, to_plain
 from spec import Network
 
@@ -45,7 +45,8 @@ class Shapes:
 
 
 def shapes(config: ModelConfig, size: int | tuple[int, int] | None = None) -> Shapes:
-    """The layers of the model of `config`, read from the package where they are listed there.
+    """The layers of the model of `config`, read from the package where they are listed there, or
+    from the file of an integer network.
 
     Parameters
     ----------
@@ -55,6 +56,10 @@ def shapes(config: ModelConfig, size: int | tuple[int, int] | None = None) -> Sh
     ------
     ValueError: as `lower_shapes`.
     """
+    if config.kind == INTEGERS:
+        if size is not None:
+            raise ValueError(f"size: wanted none, {config.path.name} has its own, got {size}")
+        return read_integers(config)
     if size is None and config.tokens == 1 and config.path.parent == FOLDER:
         return read_listing(config)
     return lower_shapes(config, size)
@@ -79,6 +84,20 @@ def read_listing(config: ModelConfig) -> Shapes:
     own = {f.name: plain.pop(f.name) for f in fields(Shapes) if f.name in plain}
     return Shapes(config=config, network=from_plain(Network, plain), parameters=own["parameters"],
                   folded=from_plain(tuple[Folded, ...], own["folded"]))
+
+
+def read_integers(config: ModelConfig) -> Shapes:
+    """The layers of an integer network; its parameters are the weights the core multiplies by.
+
+    Raises
+    ------
+    ValueError: a damaged, altered or foreign file.
+    """
+    from golden.network.checkpoint import load_network
+    network = load_network(config.path)[0].network
+    weights = sum(n.layer.multiply.out_channels * n.layer.depth for n in network.nodes
+                  if n.weights is None)
+    return Shapes(config=config, network=network, parameters=weights, folded=())
 
 
 def lower_shapes(config: ModelConfig, size: int | tuple[int, int] | None = None) -> Shapes:

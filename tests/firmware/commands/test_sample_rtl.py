@@ -10,6 +10,7 @@ import torch
 import firmware.compare
 from firmware.cli import main
 from firmware.lowering import lower
+from firmware.network.compile import compile_network
 from golden.carrier import Carrier
 from golden.models.autoencoder import make_autoencoder
 from golden.models.files import save_autoencoder
@@ -17,7 +18,8 @@ from golden.models.presets import autoencoder_preset, unet_preset
 from golden.models.sampler import make_scheduler
 from golden.models.unet import make_unet
 from golden.network import quantise
-from golden.network.checkpoint import save_network
+from golden.network.checkpoint import load_network, save_network
+from spec import PRESETS
 
 STEPS = 2
 KEYS = {"model", "config", "backend", "steps", "images", "seconds", "cycles_per_step",
@@ -235,3 +237,17 @@ def test_make_sample_without_a_model(tmp_path):
     lines = [line for line in ran.stderr.splitlines() if not line.startswith("make")]
     wanted = f"sample: wanted the model in {tmp_path}, found none; docs/recipe.md makes one"
     assert lines == [wanted]
+
+
+def test_cycles_of_the_file_are_those_of_the_plan(folder, capsys):
+    """`hqdm cycles` reads the layers of an integer network in their own formats."""
+    path = folder / "w4a4.integers.safetensors"
+    assert main(["cycles", "--model", str(path), "--config", "n4", "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    program = compile_network(load_network(path)[0], PRESETS["n4"])
+    assert answer["cycles"] == program.cycles and answer["macs"] == program.macs
+    assert (answer["model"], answer["folded"]) == ("w4a4.integers", [])
+    assert main(["cycles", "--model", str(path), "--order", "3"]) == 2
+    assert "wanted no bits or rotation beside an integer network" in capsys.readouterr().err
+    assert main(["cycles", "--model", str(path), "--size", "8", "8"]) == 2
+    assert "has its own, got (8, 8)" in capsys.readouterr().err
