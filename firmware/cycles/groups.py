@@ -4,8 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from firmware.cycles.estimate import CAUSES, PORTS
-from firmware.cycles.network import BOUNDS, Run
+from firmware.cycles.network import BOUNDS, Run, Runs
 
 SHORT = (("down_blocks.", "down "), ("up_blocks.", "up "), ("mid_block", "mid"),
          (".transformer_blocks.", " block "), (".attentions.", " att "), (".resnets.", " res "),
@@ -13,41 +12,15 @@ SHORT = (("down_blocks.", "down "), ("up_blocks.", "up "), ("mid_block", "mid"),
 
 
 @dataclass(frozen=True, kw_only=True)
-class Group:
+class Group(Runs):
     """Layers added up.
 
     Members
     -------
     kind: what they are.
-    runs: the layers.
     """
 
     kind: str
-    runs: tuple[Run, ...]
-
-    @property
-    def macs(self) -> int:
-        return sum(r.macs for r in self.runs)
-
-    @property
-    def cycles(self) -> int:
-        return sum(r.cycles for r in self.runs)
-
-    @property
-    def busy(self) -> int:
-        return sum(r.busy for r in self.runs)
-
-    @property
-    def ideal_cycles(self) -> float:
-        return sum(r.ideal_cycles for r in self.runs)
-
-    @property
-    def stalls(self) -> dict[str, int]:
-        return {cause: sum(r.stalls[cause] for r in self.runs) for cause in CAUSES}
-
-    @property
-    def dram_bytes(self) -> dict[str, int]:
-        return {port: sum(r.dram_bytes[port] for r in self.runs) for port in PORTS}
 
     @property
     def bound(self) -> str:

@@ -93,21 +93,15 @@ class Run:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Step:
-    """One denoising step: one call of the network for `batch` images.
+class Runs:
+    """Layers added up.
 
     Members
     -------
-    runs: every layer in order of execution.
-    host: what the host computes between them, by stage, of all images.
+    runs: the layers.
     """
 
-    network: Network
-    config: Config
-    memory: MemoryTiming
-    batch: int
     runs: tuple[Run, ...]
-    host: tuple[HostWork, ...]
 
     @property
     def macs(self) -> int:
@@ -124,12 +118,7 @@ class Step:
 
     @property
     def ideal_cycles(self) -> float:
-        return self.macs / self.config.n ** 2
-
-    @property
-    def utilization(self) -> float:
-        """ideal_cycles / cycles."""
-        return self.ideal_cycles / self.cycles
+        return sum(r.ideal_cycles for r in self.runs)
 
     @property
     def stalls(self) -> dict[str, int]:
@@ -138,6 +127,32 @@ class Step:
     @property
     def dram_bytes(self) -> dict[str, int]:
         return {port: sum(r.dram_bytes[port] for r in self.runs) for port in PORTS}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step(Runs):
+    """One denoising step: one call of the network for `batch` images.
+
+    Members
+    -------
+    runs: every layer in order of execution.
+    host: what the host computes between them, by stage, of all images.
+    """
+
+    network: Network
+    config: Config
+    memory: MemoryTiming
+    batch: int
+    host: tuple[HostWork, ...]
+
+    @property
+    def ideal_cycles(self) -> float:
+        return self.macs / self.config.n ** 2
+
+    @property
+    def utilization(self) -> float:
+        """ideal_cycles / cycles."""
+        return self.ideal_cycles / self.cycles
 
 
 @lru_cache(maxsize=4096)
