@@ -21,11 +21,12 @@ def beside(output: Path, ending: str) -> Path:
 
 
 def draw_on_device(path: Path, decoder: Path, output: Path, labels: list[int], *, config: Config,
-                   memory_latency: int, compare: Mode, steps: int, guidance: float, seed: int,
-                   columns: int) -> dict[str, Any]:
+                   memory_latency: int, compare: Mode, devices: int, steps: int, guidance: float,
+                   seed: int, columns: int) -> dict[str, Any]:
     """Sample `labels` with the integer network `path` on the RTL of `config`, write the grid.
 
-    A state beside `output` is written after every step and removed at the end.
+    `devices` simulations run side by side, one call each; they change the time alone. A state
+    beside `output` is written after every step and removed at the end.
 
     Returns
     -------
@@ -52,10 +53,11 @@ def draw_on_device(path: Path, decoder: Path, output: Path, labels: list[int], *
         "abi": config.hash, "compare": compare, "steps": steps, "guidance": guidance,
         "seed": seed, "classes": labels})
     try:
-        comparison = Comparison(open_device(program, memory_latency), compare,
-                                beside(output, "mismatch"))
         calls = 1 if guidance == 1 else 2
-        sampler = DeviceSampler(subject, comparison, state, SampleProgress(
+        comparisons = [
+            Comparison(open_device(program, memory_latency), compare, beside(output, "mismatch"))
+            for _ in range(min(devices, calls))]
+        sampler = DeviceSampler(subject, comparisons, state, SampleProgress(
             len(labels), steps, calls * len(program.nodes), calls * program.cycles))
         latents = sampler.sample(labels, steps, guidance, seed)
     except BaseException:

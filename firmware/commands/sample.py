@@ -79,6 +79,8 @@ def sample(
     memory_latency: Annotated[int, typer.Option(help="Cycles; rtl only.")] = 40,
     compare: Annotated[str, typer.Option(
         help="rtl only: none, outputs of every call, or all layers, bit for bit.")] = "layers",
+    devices: Annotated[int, typer.Option(
+        help="Simulations side by side, at most one for each half of the guidance; rtl only.")] = 2,
     columns: Annotated[int | None, typer.Option(
         help="Of the picture; by default 10, or 8 for all classes of 16 images.",
         show_default=False)] = None,
@@ -89,7 +91,7 @@ def sample(
 
     The rtl backend keeps its state in OUTPUT.state: after Ctrl-C the same command goes on.
     """
-    _check(n, seed, columns, memory_latency)
+    _check(n, seed, columns, memory_latency, devices)
     core, mode = config_by_name(config), check_mode(compare)
     path = checkpoint_of(model, backend, network)
     from golden.data.cifar10 import CLASSES
@@ -99,7 +101,8 @@ def sample(
     if backend == "rtl":
         from firmware.commands.device_sample import draw_on_device
         result = draw_on_device(path, find_decoder(path), output, labels, config=core,
-                                memory_latency=memory_latency, compare=mode, **shared)
+                                memory_latency=memory_latency, compare=mode,
+                                devices=devices, **shared)
     else:
         result = draw(path, find_decoder(path), output, labels, backend=backend, device=device,
                       **shared)
@@ -111,9 +114,9 @@ def sample(
         raise RuntimeError(f"golden and the core differ: {result['first_mismatch']}")
 
 
-def _check(n: int, seed: int, columns: int | None, memory_latency: int) -> None:
+def _check(n: int, seed: int, columns: int | None, memory_latency: int, devices: int) -> None:
     for name, value, low in (("-n", n, 1), ("--seed", seed, 0), ("--columns", columns, 1),
-                             ("--memory-latency", memory_latency, 1)):
+                             ("--memory-latency", memory_latency, 1), ("--devices", devices, 1)):
         if value is not None and value < low:
             raise ValueError(f"{name}: wanted at least {low}, got {value}")
 

@@ -1,6 +1,7 @@
 """Progress of sampling on the device: images, steps, layers, rate and time left, on stderr."""
 
 import time
+from threading import Lock
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
@@ -31,6 +32,7 @@ class SampleProgress:
             TextColumn("{task.completed}/{task.total} {task.fields[note]}"),
             console=self.console, disable=not self.console.is_terminal)
         self.tasks: list[TaskID] = []
+        self._lock = Lock()
 
     def __enter__(self) -> "SampleProgress":
         self.begun = self.spoken = time.monotonic()
@@ -53,11 +55,12 @@ class SampleProgress:
         self.left -= self.per_step
 
     def node(self, estimated: int, cycles: int) -> None:
-        """A node has run: cycles by estimate and by counter."""
-        self.layer += 1
-        self.estimated += estimated
-        self.simulated += cycles
-        self._show()
+        """A node has run, on any thread: cycles by estimate and by counter."""
+        with self._lock:
+            self.layer += 1
+            self.estimated += estimated
+            self.simulated += cycles
+            self._show()
 
     def note(self) -> str:
         """Rate and time left, in words; empty at first."""

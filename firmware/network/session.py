@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -22,22 +23,29 @@ from spec.registers import COUNTERS
 class DeviceSampler:
     """Samples images one by one; a step that `state` holds is taken from it.
 
-    The arithmetic between the calls is that of `golden.models.sampler`, by the same functions.
+    The arithmetic between the calls is that of `golden.models.sampler`, by the same functions. The
+    calls of a step are independent: each device takes its share, all at the same time.
 
     Parameters
     ----------
     subject: the integer network, whose `predict` the device replaces.
-    comparison: of the device with golden.
+    comparisons: of each device with golden.
+
+    Raises
+    ------
+    ValueError: a network without timesteps, or no device.
     """
 
-    def __init__(self, subject: Subject, comparison: Comparison, state: SamplingState,
-                 progress: SampleProgress) -> None:
+    def __init__(self, subject: Subject, comparisons: Sequence[Comparison],
+                 state: SamplingState, progress: SampleProgress) -> None:
         if subject.schedule is None:
             raise ValueError(f"{subject.name}: wanted the timesteps of the network's tables, got "
                              f"none")
+        if not comparisons:
+            raise ValueError("devices: wanted at least one, got none")
         self.subject = replace(subject, predict=self._predict)
         self.entries = {t: entry for entry, t in enumerate(subject.schedule)}
-        self.comparison, self.state, self.progress = comparison, state, progress
+        self.comparisons, self.state, self.progress = comparisons, state, progress
         self.image = self.step = 0
 
     def sample(self, labels: Sequence[int], steps: int, guidance: float, seed: int) -> Tensor:
@@ -69,23 +77,35 @@ class DeviceSampler:
             self.progress.skip()
             return known
         entry = self.entries[int(timestep)]
-        calls = [self._call(row, entry, int(label))
-                 for row, label in zip(latents, labels, strict=True)]
+        calls = self._calls(latents, entry, labels.tolist())
         noise = torch.stack([call.noise.to_float().float() for call in calls])
         self.state.add(self._record(calls), latents[0], noise)
         return noise
 
-    def _call(self, latents: Tensor, entry: int, label: int) -> Call:
-        network = self.comparison.device.program.network
-        encoded = network.encode(latents, entry)
-        return self.comparison.call(
+    def _calls(self, latents: Tensor, entry: int, labels: Sequence[int]) -> list[Call]:
+        """Call i on device i modulo their number; each device's in turn."""
+        count = len(self.comparisons)
+
+        def share(index: int) -> list[Call]:
+            return [self._call(self.comparisons[index], row, entry, label) for row, label in
+                    list(zip(latents, labels, strict=True))[index::count]]
+
+        if count == 1:
+            return share(0)
+        with ThreadPoolExecutor(count) as pool:     # a simulation runs outside Python's lock
+            shares = list(pool.map(share, range(count)))
+        return [shares[i % count][i // count] for i in range(len(labels))]
+
+    def _call(self, comparison: Comparison, latents: Tensor, entry: int, label: int) -> Call:
+        encoded = comparison.device.program.network.encode(latents, entry)
+        return comparison.call(
             Carrier(encoded.values, encoded.exponent), entry, label,
             lambda run: self.progress.node(
                 run.program.cycles, sum(layer.cycles for layer in run.layers)))
 
     def _record(self, calls: Sequence[Call]) -> StepRecord:
         nodes = [node for call in calls for node in call.nodes]
-        first = self.comparison.first
+        first = next((c.first for c in self.comparisons if c.first), None)
         return StepRecord(
             image=self.image, step=self.step, calls=len(calls),
             counters={name: sum(call.total(name) for call in calls) for name, _ in COUNTERS},

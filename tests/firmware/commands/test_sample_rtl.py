@@ -251,3 +251,14 @@ def test_cycles_of_the_file_are_those_of_the_plan(folder, capsys):
     assert "wanted no bits or rotation beside an integer network" in capsys.readouterr().err
     assert main(["cycles", "--model", str(path), "--size", "8", "8"]) == 2
     assert "has its own, got (8, 8)" in capsys.readouterr().err
+
+
+def test_two_devices_give_what_one_gives(run, functional):
+    """Both halves of the guidance side by side: the same picture and counts."""
+    answers = []
+    for devices in ("1", "2"):
+        status, answer, _, out = run(f"{devices}.png", "--backend", "rtl", "-n", 2, "--devices",
+                                     devices)
+        assert status == 0 and answer["mismatches"] == 0
+        answers.append((answer["layers_compared"], answer["macs"], out.read_bytes()))
+    assert answers[0] == answers[1]
