@@ -48,7 +48,7 @@ def cycles(
         help="Bits, 2, 3, 4 or 8.", show_default="4")] = None,
     rotate: Annotated[str | None, typer.Option(
         help="Axis for convolutions: width, channel or none (linear layers too).",
-        show_default="width")] = None,
+        show_default="the model's")] = None,
     order: Annotated[int | None, typer.Option(
         help="log2 of the rotation block, 0..6.", show_default="5")] = None,
     layers: Annotated[bool, typer.Option(

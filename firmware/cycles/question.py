@@ -1,12 +1,12 @@
 """`hqdm cycles` as a function: a model, a core, a memory, a clock; what a step takes."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from firmware.cycles.estimate import MemoryTiming
 from firmware.cycles.network import DEFAULT_MEMORY, Run, Step, estimate_step
 from firmware.models.formats import reformat
-from firmware.models.library import INTEGERS, ModelConfig
+from firmware.models.library import AXES, INTEGERS, ModelConfig
 from firmware.models.shapes import Shapes, shapes
 from spec.config import Config
 from spec.layer import Axis
@@ -57,7 +57,7 @@ class Answer:
 
 def ask(model: ModelConfig, config: Config, *, memory: MemoryTiming = DEFAULT_MEMORY,
         batch: int = 1, size: tuple[int, int] | None = None, weight_bits: int = 4,
-        activation_bits: int = 4, rotate: Axis = "width", order: int = 5, clock: float = 100.0,
+        activation_bits: int = 4, rotate: Axis | None = None, order: int = 5, clock: float = 100.0,
         steps: int = 20) -> Answer:
     """Estimate one denoising step of `model` on a core of `config`.
 
@@ -65,8 +65,8 @@ def ask(model: ModelConfig, config: Config, *, memory: MemoryTiming = DEFAULT_ME
     ----------
     batch: images of a call: 2 are the halves of a guided image.
     size: height and width of the latent; the model's by default.
-    rotate: axis of the rotation of convolutions; linear layers rotate along channels, or not at
-        all with "none". An integer network keeps its own bits and rotations.
+    rotate: axis of the rotation of convolutions, by default the model's; linear layers rotate along
+        channels, or not at all with "none". An integer network keeps its own bits and rotations.
     clock: MHz.
 
     Raises
@@ -77,12 +77,13 @@ def ask(model: ModelConfig, config: Config, *, memory: MemoryTiming = DEFAULT_ME
         raise ValueError(f"clock: wanted more than 0 MHz, got {clock}")
     if steps < 1:
         raise ValueError(f"steps: wanted at least 1, got {steps}")
-    if rotate not in ("width", "channel", "none"):
-        raise ValueError(f"rotate: wanted width, channel or none, got {rotate!r}")
+    axis = model.rotate if rotate is None else rotate
+    if axis not in AXES:
+        raise ValueError(f"rotate: wanted {', '.join(AXES[:-1])} or {AXES[-1]}, got {axis!r}")
     found = shapes(model, size)
     network = found.network if model.kind == INTEGERS else reformat(
         found.network, weight_bits=weight_bits, activation_bits=activation_bits,
-        convolution=rotate, linear="none" if rotate == "none" else "channel", order=order)
+        convolution=cast(Axis, axis), linear="none" if axis == "none" else "channel", order=order)
     found = Shapes(config=model, network=network, parameters=found.parameters,
                    folded=found.folded)
     step = estimate_step(network, config, memory, batch)

@@ -10,7 +10,8 @@ from typing import Any
 FOLDER = Path(__file__).parent
 CLASSES = ("UNet2DConditionModel", "UNet2DModel")
 INTEGERS = "integers"       # kind of a file of hqdm lower: layers in their own formats
-ABOUT = {"about": str, "guidance": bool, "heads": int, "tokens": int}
+ABOUT = {"about": str, "guidance": bool, "heads": int, "tokens": int, "rotate": str}
+AXES = ("width", "channel", "none")     # of a rotation of convolutions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +28,7 @@ class ModelConfig:
     guidance: whether an image takes two calls a step (classifier-free guidance).
     heads: of every attention, where one number of channels per head cannot say it; or None.
     tokens: of the context; to one token, cross-attention is a constant.
+    rotate: axis of the rotation of convolutions where none is asked for.
     """
 
     path: Path
@@ -37,6 +39,7 @@ class ModelConfig:
     guidance: bool = False
     heads: int | None = None
     tokens: int = 1
+    rotate: str = "width"
 
 
 def names() -> tuple[str, ...]:
@@ -92,7 +95,7 @@ def _checked(path: Path, plain: Any) -> ModelConfig:
     own = plain.get("hqdm", {})
     for name, value in own.items() if isinstance(own, dict) else ((repr(own), None),):
         if name not in ABOUT or type(value) is not ABOUT[name] or (
-                type(value) is int and value < 1):
+                type(value) is int and value < 1) or (name == "rotate" and value not in AXES):
             wanted = ", ".join(f"{n} ({t.__name__})" for n, t in ABOUT.items())
             raise ValueError(f"{path}: wanted hqdm to hold {wanted}, got {name}: {value!r}")
     fields = {n: v for n, v in plain.items() if not n.startswith("_") and n != "hqdm"}
