@@ -165,7 +165,7 @@ def test_too_little_memory(compiled):
 
 def test_a_fault_names_its_layer(device, encoded):
     program = device.program.nodes[5].layers[0]
-    device.transport.write_memory(program.descriptor_address, b"XXXX")
+    device.transport.write_memory(program.descriptor_address, b"NOPE")
     with pytest.raises(DeviceError, match=r"down_blocks\.1\.resnets\.0\.conv2: the device ended "
                                           r"the layer with BAD_DESCRIPTOR"):
         device.run(encoded(0).own, 0, 0)
