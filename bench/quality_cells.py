@@ -1,9 +1,10 @@
 """The cells of the quality table: which method at which bits, with which budget and seeds."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from golden.qat.methods import ConvAxis, Method, Range, make_method
+from golden.qat.methods import ConvAxis, Method, make_method
 
 OTHER_BITS = ((8, 8), (8, 4), (4, 8), (3, 4), (2, 4))
 ORDERS = (3, 4, 5, 6)
@@ -30,22 +31,31 @@ class Cell:
         return f"{self.method.label}-{self.budget}-s{self.seed}"
 
 
-def main_methods(activations: int) -> list[Method]:
-    """Every method at W4."""
-    kinds: list[tuple[str, ConvAxis | None, Range | None]] = [
-        ("hqdm", "best", "free"), ("hqdm", "channel", "free"), ("hqdm", "width", None),
-        ("hqdm", "channel", None), ("efficientdm", None, None), ("double-hadamard", None, None),
-        ("ptq", None, None), ("hqdm", "best", None)]
-    return [make_method(name, weights=4, activations=activations, axis=axis, span=span)
-            for name, axis, span in kinds]
+def duel(activations: int) -> list[Method]:
+    """The two methods whose difference the table is for, at W4."""
+    return [make_method("hqdm", activations=activations, axis="channel", span="free"),
+            make_method("efficientdm", activations=activations)]
+
+
+def others(activations: int) -> list[Method]:
+    """What they are compared with at W4: the other axis, the paper's ranges, other methods."""
+    kinds: list[tuple[str, ConvAxis | None]] = [
+        ("hqdm", "width"), ("hqdm", "channel"), ("double-hadamard", None), ("ptq", None)]
+    return [make_method(name, activations=activations, axis=axis) for name, axis in kinds]
+
+
+def best_axes(activations: int) -> list[Method]:
+    """HQ-DM with each layer's better axis, at W4."""
+    return [make_method("hqdm", activations=activations, axis="best", span="free")]
 
 
 def table_cells(seeds: Sequence[int]) -> list[Cell]:
     """All cells, most important first.
 
-    W4A4 and W4A3 of every method at full budget, seed by seed; then, at the small budget and
-    with the first seed, the other bits of HQ-DM and the orders at W4A4, the usual one among them
-    to compare with.
+    HQ-DM and EfficientDM at W4A4 and W4A3, full budget, every seed; the other methods, one seed;
+    at the small budget and with the first seed the other bits of HQ-DM and the orders at W4A4,
+    the usual one among them to compare with; last the other methods with the other seeds, and
+    each layer's better axis.
 
     Raises
     ------
@@ -53,9 +63,15 @@ def table_cells(seeds: Sequence[int]) -> list[Cell]:
     """
     if not seeds:
         raise ValueError("--seeds: wanted at least one, got none")
-    cells = [Cell(m, seed, "full") for seed in seeds for a in (4, 3) for m in main_methods(a)]
-    cells += [Cell(make_method("hqdm", weights=w, activations=a, axis=axis), seeds[0], "small")
-              for w, a in OTHER_BITS for axis in AXES]
-    cells += [Cell(make_method("hqdm", axis=axis, order=order), seeds[0], "small")
-              for axis in AXES for order in ORDERS]
-    return cells
+
+    def full(methods: Callable[[int], list[Method]], chosen: Sequence[int]) -> list[Cell]:
+        return [Cell(m, seed, "full") for seed in chosen for a in (4, 3) for m in methods(a)]
+
+    def small(**keywords: Any) -> list[Cell]:
+        return [Cell(make_method("hqdm", axis=axis, **keywords), seeds[0], "small")
+                for axis in AXES]
+
+    bits = [c for w, a in OTHER_BITS for c in small(weights=w, activations=a)]
+    orders = [c for order in ORDERS for c in small(order=order)]
+    return [*full(duel, seeds), *full(others, seeds[:1]), *bits, *orders,
+            *full(others, seeds[1:]), *full(best_axes, seeds)]

@@ -28,12 +28,12 @@ class Means:
 def test_cells():
     cells = table_cells([0, 1])
     names = [c.name for c in cells]
-    assert len(set(names)) == len(names) == 32 + 10 + 8
-    assert all(c.budget == "full" for c in cells[:32])
-    assert names[:2] == ["hqdm-best-k5-free-w4a4-full-s0", "hqdm-channel-k5-free-w4a4-full-s0"]
-    assert names[8] == "hqdm-best-k5-free-w4a3-full-s0"
-    assert {c.method.name for c in cells[:8]} == {c.method.name for c in cells[8:16]} == {
-        "hqdm", "efficientdm", "double-hadamard", "ptq"}
+    assert len(set(names)) == len(names) == 8 + 8 + 10 + 8 + 8 + 4
+    assert names[:2] == ["hqdm-channel-k5-free-w4a4-full-s0", "efficientdm-w4a4-full-s0"]
+    assert {c.seed for c in cells[:8]} == {0, 1} and {c.seed for c in cells[8:34]} == {0}
+    assert {c.method.name for c in cells[8:16]} == {"hqdm", "double-hadamard", "ptq"}
+    assert {c.budget for c in cells[16:34]} == {"small"}
+    assert {c.budget for c in cells[:16] + cells[34:]} == {"full"}
     for wanted in ("w8a8", "w8a4", "w4a8", "w3a4", "w2a4"):
         assert {f"hqdm-{a}-k5-{wanted}-small-s0" for a in ("width", "channel")} <= set(names)
     assert {f"hqdm-width-k{k}-w4a4-small-s0" for k in (3, 4, 5, 6)} <= set(names)
