@@ -16,8 +16,7 @@ REQUEST = 1             # from a request to the cycle in which its burst is issu
 ISSUE = 1               # from there to `arvalid`; the memory counts its latency from here
 BEAT = 2                # from `rvalid` to the beat at the unit
 # rtl/control/fetch.py
-CHECKS = 30             # fields of the descriptor, one per cycle
-FETCH_STATES = 10       # states and hand-overs of the two reads
+FETCH_STATES = 17       # states and hand-overs of the two reads, and the last checks
 # rtl/load
 SEQUENCE = 4            # from START, or from `next`, to a valid chunk
 REQUESTS = 7            # from START, or from the last request of a chunk, to the next one
@@ -69,9 +68,10 @@ def setup_beats(config: Config) -> int:
 
 
 def setup_cycles(config: Config, latency: int, interval: float = 1) -> int:
-    """Cycles before START: two reads, of a beat every `interval` cycles, and the checks."""
-    beats = ceil((setup_beats(config) - 2) * interval) + 2
-    return 2 * latency + FETCH_STATES + CHECKS + beats
+    """Cycles before START: two reads, of a beat every `interval` cycles, word by word."""
+    words = sum(max(bits // 32, ceil((-(-bits // config.bus_bits) - 1) * interval) + 1)
+                for bits in (DESCRIPTOR_BITS, STEP_BITS))
+    return 2 * latency + FETCH_STATES + words
 
 
 def _enabled(time: int, lane_stages: int, axis: int, order: int) -> int:

@@ -52,7 +52,7 @@ def fetch(layer=None, timestep=0, address=BASE, steps=None):
                 beat = memory[at:at + CONFIG.bus_bytes]
                 ctx.set(read.beat.payload, int.from_bytes(beat, "little"))
                 ctx.set(read.beat.valid, 1)
-                await ctx.tick()
+                await ctx.tick().until(read.beat.ready)
                 ctx.set(read.beat.valid, 0)
                 await ctx.tick()
 
