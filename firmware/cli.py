@@ -10,7 +10,7 @@ from typing import Annotated, cast
 import typer
 from typer.exceptions import TyperException
 
-from firmware.commands import cycles, evaluate, lower, models, quantize, sample, train
+from firmware.commands import cycles, evaluate, fpga, lower, models, quantize, sample, train
 from firmware.commands.output import Json, print_rows, print_values
 from spec import PRESETS, config_by_name
 from spec.layer import Axis, Op, Residual
@@ -91,7 +91,7 @@ def configs(as_json: Json = False) -> None:
     print_rows(rows, as_json)
 
 
-for command in (cycles, evaluate, lower, models, quantize, sample, train):
+for command in (cycles, evaluate, fpga, lower, models, quantize, sample, train):
     command.register(app)
 
 
