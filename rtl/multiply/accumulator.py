@@ -9,6 +9,7 @@ from rtl.interfaces import AccumulatorRead
 from spec.config import Config
 
 MIN_PASS = 4    # a sum may be added to again this many cycles after the last time, not earlier
+WRITTEN = 3     # cycles from the last sum to a complete bank
 
 
 def control_layout(config: Config) -> data.StructLayout:
@@ -23,10 +24,11 @@ def control_layout(config: Config) -> data.StructLayout:
 
 
 class _Column(wiring.Component):
-    """One output channel: two memories of int32, read, added to and written in three cycles.
+    """One output channel: two memories of int32; a sum is read, registered, added to and written.
 
-    ``control`` arrives one cycle before ``sum``. The read of cycle t is written in cycle t + 2, so
-    the same address must not come again before t + 3 (MIN_PASS guarantees it).
+    ``control`` arrives one cycle before ``sum``. The read of cycle t is written in cycle t + 3, so
+    the same address must not come again before t + 4 (MIN_PASS guarantees it). A memory has its
+    data late in the cycle, so no more than a selection lies between it and a register.
     """
 
     def __init__(self, config: Config):
@@ -38,34 +40,38 @@ class _Column(wiring.Component):
             "read_data": Out(data.ArrayLayout(signed(32), 2)),
         })
 
+    def _bank(self, m, b, writing, total):
+        memory = Memory(shape=signed(32), depth=self._config.acc_words, init=[],
+                        attrs={"no_rw_check": 1})
+        m.submodules[f"bank{b}"] = memory
+        write, read = memory.write_port(), memory.read_port()
+        mine = self.control.valid & (self.control.bank == b)
+        m.d.comb += [
+            read.en.eq(mine | self.read_enable[b]),
+            read.addr.eq(Mux(mine, self.control.address, self.read_address)),
+            self.read_data[b].eq(read.data),
+            write.en.eq(writing.valid & (writing.bank == b)),
+            write.addr.eq(writing.address),
+            write.data.eq(total),
+        ]
+
     def elaborate(self, platform):
         m = Module()
-        adding = Signal(control_layout(self._config))
-        writing = Signal(control_layout(self._config))
-        total = Signal(signed(32))
-        shifted = Signal(signed(32))
-        m.d.sync += [adding.eq(self.control), writing.eq(adding)]
-        with m.Switch(adding.shift):
-            for nibbles in range(3):
-                with m.Case(nibbles):
-                    m.d.comb += shifted.eq(self.sum.shift_left(4 * nibbles))
-        old = Signal(signed(32))
-        m.d.comb += old.eq(Mux(adding.bank, self.read_data[1], self.read_data[0]))
-        with m.If(adding.valid):
-            m.d.sync += total.eq(Mux(adding.first, 0, old) + shifted)
+        reading, adding, writing = (
+            Signal(control_layout(self._config), name=name)
+            for name in ("reading", "adding", "writing"))
+        old, shifted, total = (
+            Signal(signed(32), name=name, reset_less=True) for name in ("old", "shifted", "total"))
+        m.d.sync += [
+            reading.eq(self.control), adding.eq(reading), writing.eq(adding),
+            old.eq(Mux(reading.first, 0, Mux(reading.bank, self.read_data[1],
+                                             self.read_data[0]))),
+            shifted.eq(Mux(reading.shift[1], self.sum.shift_left(8), Mux(
+                reading.shift[0], self.sum.shift_left(4), self.sum))),
+            total.eq(old + shifted),
+        ]
         for b in range(2):
-            memory = Memory(shape=signed(32), depth=self._config.acc_words, init=[])
-            m.submodules[f"bank{b}"] = memory
-            write, read = memory.write_port(), memory.read_port()
-            mine = self.control.valid & (self.control.bank == b)
-            m.d.comb += [
-                read.en.eq(mine | self.read_enable[b]),
-                read.addr.eq(Mux(mine, self.control.address, self.read_address)),
-                self.read_data[b].eq(read.data),
-                write.en.eq(writing.valid & (writing.bank == b)),
-                write.addr.eq(writing.address),
-                write.data.eq(total),
-            ]
+            self._bank(m, b, writing, total)
         return m
 
 
@@ -76,7 +82,7 @@ class Accumulator(wiring.Component):
 
     ``control`` enters with its operands; it is delayed here by ``array_latency`` and then one cycle
     per column, as the sums are. A bank is handed to the store unit when the last column of the
-    beat marked ``last`` has been written, ``array_latency + n + 2`` cycles later.
+    beat marked ``last`` has been written, ``array_latency + n + WRITTEN`` cycles later.
 
     Assumption: the same address comes again after MIN_PASS cycles at the earliest (the sequencer
     makes no pass shorter), so no read ever meets a write of the same address.
@@ -134,7 +140,7 @@ class Accumulator(wiring.Component):
             columns.append(column)
             m.d.comb += [column.control.eq(control), column.sum.eq(self.sums[c])]
             control = self._delay(m, control, 1, f"skew{c}")
-        last = self._delay(m, control, 2, "written")
+        last = self._delay(m, control, WRITTEN, "written")
         read_bank = self._tokens(m, last)
         selected = Signal()
         with m.If(self.read.enable):

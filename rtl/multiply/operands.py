@@ -48,7 +48,8 @@ class OperandBuffer(wiring.Component):
             m.d.sync += [full.bit_select(drain, 1).eq(0), drain.eq(~drain)]
         width = config.lanes * config.operand_bits
         for half in range(2):
-            memory = Memory(shape=width, depth=2 * config.buffer_words, init=[])
+            memory = Memory(shape=width, depth=2 * config.buffer_words, init=[],
+                            attrs={"no_rw_check": 1})   # never both at one half
             m.submodules[f"lanes{half}"] = memory
             write, read = memory.write_port(), memory.read_port()
             m.d.comb += [

@@ -150,7 +150,8 @@ class WeightLoader(wiring.Component):
         n = self._config.n
         m.submodules.requests = requests = WeightRequests(self._config)
         m.submodules.unpack = unpack = WeightUnpack(self._config)
-        m.submodules.rows = memory = Memory(shape=4 * n, depth=2 * n, init=[])
+        m.submodules.rows = memory = Memory(
+            shape=4 * n, depth=2 * n, init=[], attrs={"no_rw_check": 1})
         write, read = memory.write_port(), memory.read_port()
         m.d.comb += [
             requests.layer.eq(self.layer), requests.start.eq(self.start),
