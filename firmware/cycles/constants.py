@@ -27,8 +27,8 @@ BANK_FREE = 4           # from the last column of a chunk, or the last operand w
                         # first operand of the chunk that takes its place
 # rtl/multiply
 MIN_PASS = 4            # cycles between the starts of two passes
-SEQUENCER = 4           # from a column issued to the array
-SWAP = 3                # from the first column of a pass to `swap`, after which a tile is pushed
+SEQUENCER = 3           # from a column issued to the array
+SWAP = 2                # from the first column of a pass to `swap`, after which a tile is pushed
 LOADED = 2              # from the first row pushed to the first column that may be issued
 ARRAY_TO_BANK = 3       # from the last sum out of the array to a complete bank
 # rtl/store

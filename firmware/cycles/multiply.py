@@ -175,10 +175,18 @@ class MultiplyClock:
                     now += self._skip(history, block, repeats)
                     done, history = done + block * repeats, []
         last = now - length + (self._nibbles - 1) * max(pixels, MIN_PASS) + pixels - 1
+        assert first is not None
+        last += self._late(first, pixels, now - first - tiles * length)
         self.idle.weight -= now - last - 1
         self.end, self._rested = last + 1, now
-        assert first is not None
         return first, last
+
+    def _late(self, first: int, pixels: int, slack: int) -> int:
+        """By how much the last columns of short passes are late, MIN_PASS after those before.
+
+        The first pass begins at `first`; `slack` is what there was to catch up.
+        """
+        return max(0, self.end - 1 + MIN_PASS - (first + pixels - 1) - slack)
 
     def _gate(self, ready: int, free: int) -> int:
         """Operands, then a bank, then the rest between two passes: when the group may start."""

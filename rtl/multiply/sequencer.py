@@ -1,4 +1,4 @@
-"""The multiply sequencer: walks the loop nest and gathers operands for the array."""
+"""The multiply sequencer: walks the pixels of each pass and gathers operands for the array."""
 
 from amaranth import *
 from amaranth.lib import data, wiring
@@ -6,152 +6,103 @@ from amaranth.lib.wiring import In, Out
 
 from rtl.interfaces import DESCRIPTOR_LAYOUT
 from rtl.multiply.accumulator import MIN_PASS, control_layout
+from rtl.multiply.loops import Loops, pass_layout
 from spec.config import Config
 
-SIGNED = signed(19)     # coordinates of upsampled, padded images
+
+def pipe(m, signal, cycles, name):
+    """`signal`, `cycles` registers later."""
+    for i in range(cycles):
+        stage = Signal(signal.shape(), name=f"{name}_{i}")
+        m.d.sync += stage.eq(signal)
+        signal = stage
+    return signal
 
 
-class Loops(wiring.Component):
-    """Counters of the loop nest below the pixels, one step per pass.
+class Pixels(wiring.Component):
+    """Walks the output pixels of a pass, row by row, one per ``advance``.
 
-    for tile: for out word: for chunk: for word: for dy: for dx: for weight nibble: for act nibble.
-
-    Members
-    -------
-    layer, start: descriptor and begin pulse. step: the pass ends.
-    act, weight, dx, dy: the pass; first/last flags of the enclosing loops.
-    plane: operand buffer offset of the pass's nibble and word.
-    tile_top: first padded input row of the tile, (tile's first output row) * stride - padding;
-    rows: its output rows; ``next_*``: values after ``step``.
-    """
-
-    def __init__(self):
-        super().__init__({
-            "layer": In(DESCRIPTOR_LAYOUT), "start": In(1), "step": In(1),
-            "act": Out(1), "weight": Out(1), "plane": Out(32), "rows": Out(16),
-            "next_dx": Out(2), "next_dy": Out(2), "tile_top": Out(SIGNED),
-            "next_top": Out(SIGNED), "first": Out(1),
-            "out_last": Out(1), "release": Out(1), "layer_last": Out(1),
-        })
-
-    def elaborate(self, platform):
-        m = Module()
-        layer, step = self.layer, self.step
-        dx, dy = Signal(2), Signal(2)
-        word, chunk, out_word, row = Signal(16), Signal(16), Signal(16), Signal(17)
-        words = Signal(17)                      # words of this chunk and those after it
-        plane, nibble_plane = Signal(32), Signal(32)
-        counter = Signal(17)
-        last = {}
-        end = step
-        ends = {}
-        kernel_last = layer.kernel - 1
-        for name, is_last in (
-            ("act", self.act == layer.act_nibbles[1]),
-            ("weight", self.weight == layer.weight_nibbles[1]),
-            ("dx", dx == kernel_last), ("dy", dy == kernel_last),
-            ("word", (word + 1 == layer.chunk_words) | (word + 1 == words)),
-            ("chunk", chunk + 1 == layer.chunks), ("out", out_word + 1 == layer.out_words),
-            ("tile", row + layer.tile_rows >= layer.out_height),
-        ):
-            last[name] = Signal(name=f"{name}_last")
-            ends[name] = Signal(name=f"{name}_end")
-            m.d.comb += [last[name].eq(is_last), ends[name].eq(end & is_last)]
-            end = ends[name]
-        m.d.comb += [
-            self.plane.eq(plane + Mux(self.act, nibble_plane, 0)),
-            self.rows.eq(Mux(last["tile"], layer.out_height - row, layer.tile_rows)),
-            self.next_dx.eq(dx), self.next_dy.eq(dy), self.next_top.eq(self.tile_top),
-        ]
-        self._flags(m, last, dx, dy, word, chunk)
-        self._advance(m, ends, dx, dy, word, chunk, out_word, row, words, plane)
-        # chunk_words * plane_words, by addition while the first operands are loaded
-        with m.If(counter < layer.chunk_words):
-            m.d.sync += [counter.eq(counter + 1), nibble_plane.eq(nibble_plane + layer.plane_words)]
-        with m.If(self.start):
-            m.d.sync += [s.eq(0) for s in (
-                dx, dy, word, chunk, out_word, row, plane, self.act, self.weight, counter,
-                nibble_plane)]
-            m.d.sync += [self.tile_top.eq(-layer.padding), words.eq(layer.words0 + layer.words1)]
-        return m
-
-    def _flags(self, m, last, dx, dy, word, chunk):
-        """Flags of the current pass."""
-        inner_first = ~(self.act | self.weight) & (dx == 0) & (dy == 0) & (word == 0)
-        inner_last = last["act"] & last["weight"] & last["dx"] & last["dy"] & last["word"]
-        resident = self.layer.chunks == 1
-        m.d.comb += [
-            self.first.eq(inner_first & (chunk == 0)),
-            self.out_last.eq(inner_last & last["chunk"]),
-            self.release.eq(inner_last & (~resident | last["out"])),
-            self.layer_last.eq(self.out_last & last["out"] & last["tile"]),
-        ]
-
-    def _advance(self, m, ends, dx, dy, word, chunk, out_word, row, words, plane):
-        """Counters at the end of a pass."""
-        layer = self.layer
-        with m.If(self.step):
-            m.d.sync += self.act.eq(self.act + 1)
-        with m.If(ends["act"]):
-            m.d.sync += [self.act.eq(0), self.weight.eq(self.weight + 1)]
-        with m.If(ends["weight"]):
-            m.d.comb += self.next_dx.eq(dx + 1)
-            m.d.sync += self.weight.eq(0)
-        with m.If(ends["dx"]):
-            m.d.comb += [self.next_dx.eq(0), self.next_dy.eq(dy + 1)]
-        with m.If(ends["dy"]):
-            m.d.comb += self.next_dy.eq(0)
-            m.d.sync += [word.eq(word + 1), plane.eq(plane + layer.plane_words)]
-        with m.If(ends["word"]):
-            m.d.sync += [word.eq(0), plane.eq(0), chunk.eq(chunk + 1),
-                         words.eq(words - layer.chunk_words)]
-        with m.If(ends["chunk"]):
-            m.d.sync += [chunk.eq(0), out_word.eq(out_word + 1),
-                         words.eq(layer.words0 + layer.words1)]
-        with m.If(ends["out"]):
-            m.d.comb += self.next_top.eq(self.tile_top + (layer.tile_rows << (layer.stride == 2)))
-            m.d.sync += [out_word.eq(0), row.eq(row + layer.tile_rows)]
-        m.d.sync += [dx.eq(self.next_dx), dy.eq(self.next_dy), self.tile_top.eq(self.next_top)]
-
-
-class Gather(wiring.Component):
-    """Operand addresses: pixel and tap to operand buffer word, or a zero outside the image.
-
-    address = plane + ((row >> up) - first source row of the tile) * width + (column >> up).
-    Latency: 2 cycles to the buffer's address, ``inside`` alongside.
+    address = base + ((row >> up) - first row) * width + (column >> up), by addition: `stride` more
+    per pixel, `stride` rows more per row; upsampled, one more whenever row or column is even.
 
     Members
     -------
-    layer: descriptor. row, column: upsampled input coordinates. top: see `Loops.tile_top`.
-    plane: see `Loops`. address, inside: outputs. ``overflow`` is not checked: the load unit
-    wrote these addresses.
+    layer, start: descriptor and begin pulse; the first ``advance`` takes the first pass.
+    ahead: the next pass. current: this one. advance: go on, to ``ahead`` if ``pass_last``.
+    pixel: of the tile. address: of its operands, which count unless ``outside``.
+    pass_start, pass_last: the first and the last pixel. overflow: it is beyond the bank.
     """
 
     def __init__(self, config: Config):
         self._config = config
         super().__init__({
-            "layer": In(DESCRIPTOR_LAYOUT), "row": In(SIGNED), "column": In(SIGNED),
-            "top": In(SIGNED), "plane": In(32),
-            "address": Out(range(config.buffer_words)), "inside": Out(1),
+            "layer": In(DESCRIPTOR_LAYOUT), "start": In(1), "advance": In(1),
+            "ahead": In(pass_layout(config)), "current": Out(pass_layout(config)),
+            "pixel": Out(range(config.acc_words + 1)), "address": Out(range(config.buffer_words)),
+            "outside": Out(1), "pass_start": Out(1), "pass_last": Out(1), "overflow": Out(1),
         })
-
-    latency = 2
 
     def elaborate(self, platform):
         m = Module()
-        layer = self.layer
-        inside, column, plane = Signal(), Signal(16), Signal.like(self.address)
-        source_row, product = Signal(16), Signal.like(self.address)
-        first = Mux(self.top < 0, 0, self.top) >> layer.upsample
-        m.d.comb += source_row.eq((self.row >> layer.upsample) - first)
-        m.d.sync += [
-            inside.eq((self.row >= 0) & (self.row < (layer.height << layer.upsample))
-                      & (self.column >= 0) & (self.column < (layer.width << layer.upsample))),
-            column.eq(self.column >> layer.upsample), plane.eq(self.plane),
-            product.eq(source_row[:len(product)] * layer.width),
-            self.address.eq(plane + product + column), self.inside.eq(inside),
+        current = self.current
+        x_first, x_last, y_first, y_last = Signal(), Signal(), Signal(), Signal()
+        m.d.comb += [
+            self.pass_last.eq(x_last & y_last),
+            self.outside.eq((current.left & x_first) | (current.right & x_last)
+                            | (current.top & y_first) | (current.bottom & y_last)),
+            self.overflow.eq(self.pixel[-1] | current.wide),
         ]
+        self._count(m, x_first, x_last, y_first, y_last)
+        self._address(m, x_last)
+        with m.If(self.advance):
+            m.d.sync += [self.pixel.eq(self.pixel + 1), self.pass_start.eq(self.pass_last)]
+            with m.If(self.pass_last):
+                m.d.sync += [self.pixel.eq(0), current.eq(self.ahead)]
+        with m.If(self.start):
+            m.d.sync += [x_last.eq(1), y_last.eq(1), current.layer_last.eq(0)]
         return m
+
+    def _count(self, m, x_first, x_last, y_first, y_last):
+        """Pixels left in the row and rows left in the tile; "last" is a register."""
+        layer, bits = self.layer, len(self.ahead.rows)
+        x, y, one_column = Signal(bits), Signal(bits), Signal()
+        m.d.sync += one_column.eq(layer.out_width == 1)
+        with m.If(self.advance):
+            m.d.sync += x_first.eq(x_last)
+            with m.If(x_last):
+                m.d.sync += [x.eq(layer.out_width), x_last.eq(one_column), y_first.eq(y_last)]
+                with m.If(y_last):
+                    m.d.sync += [y.eq(self.ahead.rows), y_last.eq(self.ahead.one_row)]
+                with m.Else():
+                    m.d.sync += [y.eq(y - 1), y_last.eq(y == 2)]
+            with m.Else():
+                m.d.sync += [x.eq(x - 1), x_last.eq(x == 2)]
+
+    def _address(self, m, x_last):
+        """Operand address of the pixel and of the first one of its row."""
+        layer, odd = self.layer, self.ahead.column_odd
+        row, row_step = Signal.like(self.address), Signal.like(self.address)
+        following = Signal.like(self.address)
+        column_odd, row_odd, first_odd = Signal(), Signal(), Signal()
+        once = Mux(layer.upsample, layer.stride[1] | column_odd, layer.stride[0])
+        twice = ~layer.upsample & layer.stride[1]
+        m.d.comb += [
+            row_step.eq(Mux(twice, layer.width << 1, Mux(
+                Mux(layer.upsample, layer.stride[1] | row_odd, layer.stride[0]), layer.width, 0))),
+            following.eq(Mux(self.pass_last, self.ahead.base, row + row_step)),
+        ]
+        with m.If(self.advance):
+            with m.If(x_last):
+                m.d.sync += [
+                    self.address.eq(following), row.eq(following),
+                    column_odd.eq(Mux(self.pass_last, odd, first_odd)),
+                    row_odd.eq(Mux(self.pass_last, self.ahead.row_odd, row_odd ^ layer.stride[0])),
+                ]
+            with m.Else():
+                m.d.sync += [self.address.eq(self.address + Cat(once, twice)),
+                             column_odd.eq(column_odd ^ layer.stride[0])]
+            with m.If(self.pass_last):
+                m.d.sync += first_odd.eq(odd)
 
 
 class Sequencer(wiring.Component):
@@ -166,10 +117,13 @@ class Sequencer(wiring.Component):
     -------
     layer, start: descriptor and begin pulse. loaded: from the weight loader.
     ready, bank, next, release, enable, address, read_bank, data: operand buffer.
-    free, claim, write_bank: accumulator banks. operands, swap: to the array. control: to the sums.
-    busy: a column is issued; wait_operands, wait_weights, wait_bank: why not.
-    finished: every pass of the layer has been issued. overflow: pixels beyond the bank.
+    free, claim, write_bank: accumulator banks; a bank is claimed the cycle after the issue.
+    operands, swap: to the array. control: to the sums.
+    busy: a column was issued in the cycle before; wait_operands, wait_weights: why not.
+    overflow: a pixel beyond the bank was.
     """
+
+    latency = 3     # from issue to array input: address, buffer read, zero mask
 
     def __init__(self, config: Config):
         self._config = config
@@ -180,102 +134,74 @@ class Sequencer(wiring.Component):
             "address": Out(range(config.buffer_words)), "read_bank": Out(1), "data": In(operands),
             "free": In(1), "claim": Out(1), "write_bank": In(1),
             "operands": Out(operands), "swap": Out(1), "control": Out(control_layout(config)),
-            "busy": Out(1), "wait_operands": Out(1), "wait_weights": Out(1), "wait_bank": Out(1),
-            "finished": Out(1), "overflow": Out(1),
+            "busy": Out(1), "wait_operands": Out(1), "wait_weights": Out(1), "overflow": Out(1),
         })
-
-    @property
-    def latency(self) -> int:
-        """Cycles from issue to array input: gather, buffer read, zero mask."""
-        return Gather.latency + 2
-
-    def _pipe(self, m, signal, cycles, name):
-        for i in range(cycles):
-            stage = Signal(signal.shape(), name=f"{name}_{i}")
-            m.d.sync += stage.eq(signal)
-            signal = stage
-        return signal
 
     def elaborate(self, platform):
         m = Module()
-        layer = self.layer
-        m.submodules.loops = loops = Loops()
-        m.submodules.gather = gather = Gather(self._config)
-        m.d.comb += [loops.layer.eq(layer), loops.start.eq(self.start), gather.layer.eq(layer)]
-        active = Signal()
-        x, y, pixel = Signal(16), Signal(16), Signal(range(self._config.acc_words + 1))
-        row, column = Signal(SIGNED), Signal(SIGNED)
-        pass_start, issue = Signal(), Signal()
-        x_last, pass_last = Signal(), Signal()
+        m.submodules.loops = loops = Loops(self._config)
+        m.submodules.pixels = pixels = Pixels(self._config)
+        issue = Signal()
         m.d.comb += [
-            x_last.eq(x + 1 == layer.out_width),
-            pass_last.eq(x_last & (y + 1 == loops.rows)),
-            loops.step.eq(issue & pass_last),
-            self.busy.eq(issue), self.finished.eq(~active),
-            self.overflow.eq(issue & (pixel == self._config.acc_words)),
+            loops.layer.eq(self.layer), loops.start.eq(self.start),
+            pixels.layer.eq(self.layer), pixels.start.eq(self.start),
+            pixels.ahead.eq(loops.ahead), pixels.advance.eq(issue | loops.prime),
+            loops.step.eq(pixels.advance & pixels.pass_last),
         ]
-        bank = self._permission(m, loops, active, pass_start, issue)
-        with m.If(issue):
-            m.d.sync += [x.eq(x + 1), column.eq(column + layer.stride), pixel.eq(pixel + 1),
-                         pass_start.eq(pass_last)]
-            with m.If(x_last):
-                m.d.sync += [x.eq(0), y.eq(y + 1), row.eq(row + layer.stride),
-                             column.eq(loops.next_dx - layer.padding)]
-            with m.If(pass_last):
-                m.d.sync += [y.eq(0), pixel.eq(0), row.eq(loops.next_top + loops.next_dy),
-                             active.eq(~loops.layer_last)]
-        with m.If(self.start):
-            m.d.sync += [active.eq(1), pass_start.eq(1), x.eq(0), y.eq(0), pixel.eq(0),
-                         row.eq(-layer.padding), column.eq(-layer.padding)]
-        m.d.comb += [gather.row.eq(row), gather.column.eq(column), gather.top.eq(loops.tile_top),
-                     gather.plane.eq(loops.plane)]
-        self._outputs(m, loops, gather, issue, pass_start, pass_last, pixel, bank)
+        self._permission(m, pixels, issue, loops.prime, loops.step)
+        self._outputs(m, pixels, issue)
         return m
 
-    def _permission(self, m, loops, active, pass_start, issue):
-        """May a column be issued, and if not, what is missing? Returns the accumulator bank."""
-        credit, age = Signal(2), Signal(range(MIN_PASS + 1), init=MIN_PASS)
-        bank = Signal()
-        new_weights = pass_start & ~loops.act
-        rested = ~pass_start | (age == MIN_PASS)
-        claims = pass_start & loops.first
+    def _permission(self, m, pixels, issue, prime, step):
+        """May a column be issued, and if not, what is missing?"""
+        active, primed, credit = Signal(), Signal(), Signal()
+        begins, current = pixels.pass_start, pixels.current
+        started, taken = Signal(MIN_PASS - 1), Signal(MIN_PASS - 1)     # passes, in the last cycles
+        operands, bank, weights = Signal(), Signal(), Signal()
         m.d.comb += [
-            self.wait_operands.eq(active & pass_start & ~self.ready),
-            self.wait_bank.eq(active & ~self.wait_operands & claims & ~self.free),
-            self.wait_weights.eq(active & ~self.wait_operands & ~self.wait_bank
-                                 & ((new_weights & (credit == 0)) | ~rested)),
-            issue.eq(active & ~self.wait_operands & ~self.wait_bank & ~self.wait_weights),
-            self.claim.eq(issue & claims),
+            operands.eq(primed & (~begins | self.ready)),
+            bank.eq(~begins | ~current.first | self.free),
+            weights.eq((~begins | ((credit | current.act) & ~started.any()))
+                       & ~(pixels.pass_last & taken.any())),
+            issue.eq(active & operands & bank & weights),
         ]
-        with m.If(self.claim):
-            m.d.sync += bank.eq(self.write_bank)
-        m.d.sync += credit.eq(credit + self.loaded - (issue & new_weights))
-        with m.If(issue & pass_start):
-            m.d.sync += age.eq(1)
-        with m.Elif(age != MIN_PASS):
-            m.d.sync += age.eq(age + 1)
+        m.d.sync += [
+            self.busy.eq(issue), self.wait_operands.eq(active & ~operands),
+            self.wait_weights.eq(active & operands & bank & ~weights),
+            self.claim.eq(issue & begins & current.first),
+            self.overflow.eq(issue & pixels.overflow),
+            started.eq(Cat(issue & begins, started)), taken.eq(Cat(step, taken)),
+        ]
         with m.If(self.start):
-            m.d.sync += credit.eq(0)
-        return Mux(self.claim, self.write_bank, bank)
-
-    def _outputs(self, m, loops, gather, issue, pass_start, pass_last, pixel, bank):
-        """Delay everything that travels with the operands to the array's input."""
-        control = Signal(control_layout(self._config))
-        m.d.comb += [
-            control.valid.eq(issue), control.address.eq(pixel), control.first.eq(loops.first),
-            control.shift.eq(loops.act + loops.weight), control.bank.eq(bank),
-            control.last.eq(pass_last & loops.out_last),
-            self.next.eq(issue & pass_last & loops.release),
-            self.enable.eq(self._pipe(m, issue, gather.latency, "enable")),
-            self.address.eq(gather.address),
-            self.read_bank.eq(self._pipe(m, self.bank, gather.latency, "read_bank")),
-            self.release.eq(self._pipe(m, self.next, gather.latency, "release")),
-            self.swap.eq(self._pipe(
-                m, issue & pass_start & ~loops.act, self.latency - 1, "swap")),
-            self.control.eq(self._pipe(m, control, self.latency, "control")),
-        ]
-        inside = self._pipe(m, gather.inside, 1, "inside")
-        with m.If(inside):
-            m.d.sync += self.operands.eq(self.data)
+            m.d.sync += [active.eq(1), primed.eq(0), credit.eq(0)]
         with m.Else():
+            with m.If(issue & pixels.pass_last & current.layer_last):
+                m.d.sync += active.eq(0)
+            with m.If(prime):
+                m.d.sync += primed.eq(1)
+            with m.If(self.loaded):
+                m.d.sync += credit.eq(1)
+            with m.Elif(issue & begins & ~current.act):
+                m.d.sync += credit.eq(0)
+
+    def _outputs(self, m, pixels, issue):
+        """Delay everything that travels with the operands to the array's input."""
+        current, control = pixels.current, Signal(control_layout(self._config))
+        m.d.comb += [
+            control.valid.eq(issue), control.address.eq(pixels.pixel),
+            control.first.eq(current.first), control.shift.eq(current.shift),
+            control.last.eq(pixels.pass_last & current.out_last),
+            self.next.eq(issue & pixels.pass_last & current.release),
+            self.release.eq(pipe(m, self.next, 2, "release")),
+            self.swap.eq(pipe(m, issue & pixels.pass_start & ~current.act, self.latency - 1,
+                              "swap")),
+        ]
+        m.d.sync += [
+            self.enable.eq(issue), self.address.eq(pixels.address), self.read_bank.eq(self.bank),
+            self.control.eq(pipe(m, control, self.latency - 1, "control")),
+            self.control.bank.eq(~self.write_bank),     # claimed by now
+        ]
+        with m.If(pipe(m, pixels.outside, 2, "outside")):
             m.d.sync += self.operands.eq(0)
+        with m.Else():
+            m.d.sync += self.operands.eq(self.data)

@@ -6,6 +6,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from rtl.interfaces import DESCRIPTOR_LAYOUT, ReadPort
+from rtl.multiply.countdown import Countdown
 from spec.config import Config
 
 
@@ -24,51 +25,57 @@ class WeightRequests(wiring.Component):
             "request": ReadPort(config).members["request"],
         })
 
+    def _counters(self, m, taken):
+        """Tiles of a word, words, output words and output rows left; returns (restart, finished)."""
+        layer = self.layer
+        left, less = Signal(16), Signal(signed(17))
+        tiles, words, outs = (Countdown(bits) for bits in (5, 17, 16))
+        end = taken
+        for name, count, load in (
+            ("tiles", tiles, Mux(layer.kernel[1], 9, 1) << layer.weight_nibbles[1]),
+            ("words", words, layer.words0 + layer.words1), ("outs", outs, layer.out_words),
+        ):
+            m.submodules[name] = count
+            m.d.comb += [count.load.eq(load), count.step.eq(end),
+                         count.reload.eq(self.start | (end & count.last))]
+            end = end & count.last
+        m.d.comb += less.eq(left - layer.tile_rows)
+        with m.If(self.start):
+            m.d.sync += left.eq(layer.out_height)
+        with m.Elif(end):
+            m.d.sync += left.eq(less)
+        return end, end & (less <= 0)
+
     def elaborate(self, platform):
         m = Module()
-        layer, request = self.layer, self.request
-        active = Signal()
-        row = Signal(17)                        # first output row of the spatial tile
-        out_word, word = Signal(16), Signal(17)
-        tile = Signal(range(18))                # tap and nibble
-        address = Signal(self._config.address_bits)
-        tiles, beats = Signal(range(19)), Signal(range(self._config.n + 1))
+        layer, request, config = self.layer, self.request, self._config
+        low = config.bus_bytes.bit_length() - 1     # address bits within a beat
+        active, address = Signal(), Signal(config.address_bits - low)
+        beats, taken = Signal(range(config.n + 1)), Signal()
         with m.Switch(layer.weight_bits):
             for bits in (2, 3, 4):
                 with m.Case(bits):
-                    m.d.comb += beats.eq(self._config.weight_tile_beats(bits))
+                    m.d.comb += beats.eq(config.weight_tile_beats(bits))
         m.d.comb += [
-            tiles.eq(Mux(layer.kernel == 3, 9, 1) << (layer.weight_nibbles == 2)),
-            request.valid.eq(active),
-            request.payload.beats.eq(beats), request.payload.address.eq(address),
+            taken.eq(active & request.ready), request.valid.eq(active),
+            request.payload.beats.eq(beats),
+            request.payload.address.eq(Cat(Const(0, low), address)),
         ]
-        with m.If(active & request.ready):
-            m.d.sync += [
-                tile.eq(tile + 1),
-                address.eq(address + (beats << self._config.bus_bytes.bit_length() - 1)),
-            ]
-            with m.If(tile + 1 == tiles):
-                m.d.sync += [tile.eq(0), word.eq(word + 1)]
-                with m.If(word + 1 == layer.words0 + layer.words1):
-                    m.d.sync += [word.eq(0), out_word.eq(out_word + 1)]
-                    with m.If(out_word + 1 == layer.out_words):
-                        m.d.sync += [
-                            out_word.eq(0), row.eq(row + layer.tile_rows),
-                            address.eq(layer.weights),
-                            active.eq(row + layer.tile_rows < layer.out_height),
-                        ]
-        with m.If(self.start):
-            m.d.sync += [active.eq(1), row.eq(0), out_word.eq(0), word.eq(0), tile.eq(0),
-                         address.eq(layer.weights)]
+        restart, finished = self._counters(m, taken)
+        with m.If(self.start | restart):
+            m.d.sync += [address.eq(layer.weights >> low), active.eq(self.start | ~finished)]
+        with m.Elif(taken):
+            m.d.sync += address.eq(address + beats)
         return m
 
 
 class WeightUnpack(wiring.Component):
-    """Bus beats to rows of n weights: a gearbox of 8n bits in and n * bits out.
+    """Bus beats to rows of n weights: beats of 8 units of n bits, rows of 2, 3 or 4 units.
 
     One row per cycle while beats come; the bits that pad a tile to whole beats are dropped. A beat
-    is taken when less than a row is left, so never the next tile's before the last row has gone,
-    and with 3 bits at most two weights per column are left: three insert positions do.
+    is taken when less than a row is left, so never the next tile's before the last row has gone.
+    A row is a window that moves over the latest beat and the two units before it: with 3 bits that
+    many may be left over.
 
     Members
     -------
@@ -83,41 +90,49 @@ class WeightUnpack(wiring.Component):
             "o": Out(stream.Signature(data.ArrayLayout(signed(4), config.n))),
         })
 
-    def _row(self, store, bits):
+    def _window(self, units, position):
+        """The 4 units at `position`; of the last but one, and with an odd one, fewer count."""
         n = self._config.n
-        return Cat(*(Cat(store[c * bits:(c + 1) * bits],
-                         store[(c + 1) * bits - 1].replicate(4 - bits)) for c in range(n)))
+        words = [units[k * n:(k + 1) * n] for k in range(10)]
+        even = []
+        for j in range(4):
+            pairs = [Mux(position[1], words[high + 2 + j], words[high + j]) for high in (0, 4)]
+            choice = Mux(position[2], pairs[1], pairs[0])
+            even.append(Mux(position[3], words[8 + j], choice) if j < 2 else choice)
+        return Cat(*(Mux(position[0], even[j + 1], even[j]) for j in range(3)), even[3])
+
+    def _weights(self, row, bits):
+        """Sign-extended weights of a row of `bits` units."""
+        return Cat(*(Cat(row[c * bits:(c + 1) * bits],
+                         row[(c + 1) * bits - 1].replicate(4 - bits))
+                     for c in range(self._config.n)))
 
     def elaborate(self, platform):
         m = Module()
         n = self._config.n
-        store = Signal(10 * n)
-        count = Signal(range(11))       # weights per column held, in units of n bits
-        row = Signal(range(n))
-        left, rest = Signal(range(11)), Signal(10 * n)
-        m.d.comb += [self.o.valid.eq(count >= self.bits), left.eq(count), rest.eq(store)]
+        units = Signal(10 * n, reset_less=True)
+        position, valid = Signal(range(9), init=2), Signal()
+        row, window = Signal(range(n)), Signal(4 * n)
+        following, spent, taken = Signal(range(16)), Signal(), Signal()
+        m.d.comb += [
+            window.eq(self._window(units, position)), taken.eq(valid & self.o.ready),
+            self.o.valid.eq(valid), self.i.ready.eq(~valid | (taken & spent)),
+        ]
         with m.Switch(self.bits):
             for bits in (2, 3, 4):
                 with m.Case(bits):
-                    m.d.comb += self.o.payload.as_value().eq(self._row(store, bits))
-        with m.If(self.o.valid & self.o.ready):
-            m.d.sync += row.eq(row + 1)
+                    m.d.comb += [
+                        self.o.payload.as_value().eq(self._weights(window, bits)),
+                        spent.eq((row == n - 1) | (position > 10 - 2 * bits)),
+                        following.eq(Mux(position > 10 - 2 * bits, position + bits - 8,
+                                         position + bits)),
+                    ]
+        with m.If(taken):
+            m.d.sync += [row.eq(row + 1), valid.eq(~spent), position.eq(following)]
             with m.If(row == n - 1):
-                m.d.comb += [left.eq(0), rest.eq(0)]
-            with m.Else():
-                m.d.comb += left.eq(count - self.bits)
-                with m.Switch(self.bits):
-                    for bits in (2, 3, 4):
-                        with m.Case(bits):
-                            m.d.comb += rest.eq(store >> bits * n)
-        m.d.comb += self.i.ready.eq(left < self.bits)
-        m.d.sync += [count.eq(left), store.eq(rest)]
+                m.d.sync += position.eq(2)
         with m.If(self.i.valid & self.i.ready):
-            m.d.sync += count.eq(left + 8)
-            with m.Switch(left):
-                for units in range(3):
-                    with m.Case(units):
-                        m.d.sync += store.eq(Cat(rest[:units * n], self.i.payload))
+            m.d.sync += [valid.eq(1), units.eq(Cat(units[8 * n:], self.i.payload))]
         return m
 
 
