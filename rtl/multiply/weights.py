@@ -26,7 +26,7 @@ class WeightRequests(wiring.Component):
         })
 
     def _counters(self, m, taken):
-        """Tiles of a word, words, output words and output rows left; returns (restart, finished)."""
+        """Tiles, words, output words and rows left; returns (restart, finished)."""
         layer = self.layer
         left, less = Signal(16), Signal(signed(17))
         tiles, words, outs = (Countdown(bits) for bits in (5, 17, 16))
