@@ -11,7 +11,7 @@ from firmware.transport import Transport
 from golden.carrier import Carrier
 from golden.layer import check_inputs
 from golden.parameters import Parameters
-from spec.config import Config
+from spec.config import PRESETS, Config
 from spec.layer import Layer
 from spec.registers import ADDRESS, COUNTERS, IDENTITY, Control, Fault, Status
 
@@ -41,6 +41,16 @@ class DeviceFault(DeviceError):
         super().__init__(f"the device ended the layer with {fault.name} at {address:#x}")
         self.fault = fault
         self.address = address
+
+
+def _known(register: str, value: int) -> str:
+    """What a wrong value of an identifying register says, in words."""
+    if register == "config_hash":
+        names = [c.name for c in PRESETS.values() if c.hash == value]
+        return f", which is {names[0]}" if names else ", of no preset of this version"
+    if value in (0, 0xFFFFFFFF):
+        return ": nothing answers there, see docs/linux.md"
+    return ", which is no HQDM core"
 
 
 @dataclass(frozen=True)
@@ -127,6 +137,7 @@ class Driver:
     Raises
     ------
     ConfigMismatch: not an HQDM core, or one of another configuration.
+    ValueError: memory that the addresses of the configuration do not reach.
     """
 
     def __init__(self, transport: Transport, config: Config, watchdog: int | None = None) -> None:
@@ -134,6 +145,11 @@ class Driver:
         self.config = config
         self._expect("identity", IDENTITY)
         self._expect("config_hash", config.hash)
+        end = transport.memory_base + transport.memory_bytes
+        if transport.memory_base and end > 1 << config.address_bits:
+            raise ValueError(f"memory: wanted an end within {config.address_bits} address bits of "
+                             f"{config.name}, got {transport.memory_bytes} bytes at "
+                             f"{transport.memory_base:#x}")
         if watchdog is not None:
             self.write("watchdog", watchdog)
         self.write("irq_enable", 1)
@@ -142,7 +158,8 @@ class Driver:
         got = self.read(register)
         if got != wanted:
             raise ConfigMismatch(
-                f"{register}: wanted {wanted:#010x} for {self.config.name}, got {got:#010x}")
+                f"{register}: wanted {wanted:#010x} for {self.config.name}, got {got:#010x}"
+                f"{_known(register, got)}")
 
     def read(self, register: str) -> int:
         """Value of a register by name."""
@@ -154,7 +171,8 @@ class Driver:
 
     def allocator(self) -> Allocator:
         """A fresh allocator over all of the device memory."""
-        return Allocator(self.transport.memory_bytes, self.config.burst_bytes)
+        transport = self.transport
+        return Allocator(transport.memory_bytes, self.config.burst_bytes, transport.memory_base)
 
     def upload(self, program: Program, parameters: Parameters) -> Prepared:
         """Write a compiled program to device memory."""

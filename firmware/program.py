@@ -20,22 +20,28 @@ class Allocator:
     ----------
     memory_bytes: size of the memory.
     alignment: smallest alignment, `Config.word_bytes`.
+    base: first address of the memory.
+
+    Members
+    -------
+    used: bytes from `base` to the end of the last piece.
     """
 
-    def __init__(self, memory_bytes: int, alignment: int) -> None:
+    def __init__(self, memory_bytes: int, alignment: int, base: int = 0) -> None:
         self.memory_bytes = memory_bytes
         self.alignment = alignment
+        self.base = base
         self.used = 0
 
     def allocate(self, size: int, alignment: int = 1) -> int:
         """Address of `size` fresh bytes; ValueError if they do not fit."""
         step = max(alignment, self.alignment)
-        address = -(-self.used // step) * step
-        if address + size > self.memory_bytes:
+        address = -(-(self.base + self.used) // step) * step
+        if address + size > self.base + self.memory_bytes:
             raise ValueError(
                 f"memory: {size} bytes at {address:#x} do not fit the {self.memory_bytes} bytes "
                 f"of the device")
-        self.used = address + size
+        self.used = address + size - self.base
         return address
 
 

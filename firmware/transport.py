@@ -8,10 +8,21 @@ class Transport(ABC):
 
     Members
     -------
-    memory_bytes: size of the memory the device and the host share; addresses start at 0.
+    memory_bytes: size of the memory the device and the host share.
+    memory_base: its first address, as the device sees it.
     """
 
     memory_bytes: int
+    memory_base: int = 0
+
+    def check_range(self, address: int, length: int) -> None:
+        """ValueError unless `length` bytes from `address` are in the memory."""
+        base, end = self.memory_base, self.memory_base + self.memory_bytes
+        if address < base or address + length > end:
+            where = f" at {base:#x}" if base else ""
+            raise ValueError(
+                f"memory: wanted a range within {self.memory_bytes} bytes{where}, got {length} "
+                f"bytes at {address:#x}")
 
     @abstractmethod
     def read_register(self, address: int) -> int:

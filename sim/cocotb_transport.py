@@ -25,17 +25,12 @@ class CocotbTransport(Transport):
         self._write(address, value)
 
     def read_memory(self, address: int, length: int) -> bytes:
-        self._check_range(address, length)
+        self.check_range(address, length)
         return bytes(self.bench.memory.bytes[address:address + length])
 
     def write_memory(self, address: int, data: bytes) -> None:
-        self._check_range(address, len(data))
+        self.check_range(address, len(data))
         self.bench.memory.bytes[address:address + len(data)] = data
-
-    def _check_range(self, address: int, length: int) -> None:
-        if address < 0 or address + length > self.memory_bytes:
-            raise ValueError(f"memory: wanted a range within {self.memory_bytes} bytes, "
-                             f"got {length} bytes at {address:#x}")
 
     def wait(self, timeout_cycles: int) -> None:
         self._wait(timeout_cycles)

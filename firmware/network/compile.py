@@ -150,12 +150,13 @@ def _extents(node: Node, layer: Layer, table: dict[str, int]) -> Extents:
 
 
 def compile_network(network: IntegerNetwork, config: Config,
-                    memory_bytes: int | None = None) -> NetworkProgram:
+                    memory_bytes: int | None = None, memory_base: int = 0) -> NetworkProgram:
     """Tile, place and encode every layer.
 
     Parameters
     ----------
     memory_bytes: of the device; None for what its addresses reach.
+    memory_base: first address of the memory.
 
     Raises
     ------
@@ -171,9 +172,9 @@ def compile_network(network: IntegerNetwork, config: Config,
     regions = [r for i, (node, group) in enumerate(zip(described.nodes, layers, strict=True))
                for layer in group for r in _layer_regions(i, node, layer, config)]
     regions += _tensor_regions(described, config)
-    limit = min(1 << config.address_bits, LARGEST)
+    limit = min((1 << config.address_bits) - memory_base, LARGEST)
     memory = place(regions, min(limit, memory_bytes or limit),
-                   f"network {described.name} on {config.name}")
+                   f"network {described.name} on {config.name}", memory_base)
     table = memory.table()
     nodes = tuple(
         _node_program(i, node, parameters, group, tiles[i], config, table)

@@ -54,6 +54,7 @@ class MemoryPlan:
     regions: of different names.
     addresses: byte address of each.
     memory_bytes: size of the memory, a limit.
+    base: its first address.
 
     Raises
     ------
@@ -64,11 +65,12 @@ class MemoryPlan:
     regions: tuple[Region, ...]
     addresses: tuple[int, ...]
     memory_bytes: int
+    base: int = 0
 
     def __post_init__(self) -> None:
         placed = sorted(zip(self.addresses, self.regions, strict=True), key=lambda p: p[0])
         for index, (address, region) in enumerate(placed):
-            _check_place(region, address, self.memory_bytes)
+            _check_place(region, address, self.base, self.memory_bytes)
             for other, neighbour in placed[index + 1:]:
                 if other >= address + region.size:
                     break
@@ -83,12 +85,12 @@ class MemoryPlan:
 
     @property
     def constant_bytes(self) -> int:
-        """End of the constants, which come first."""
+        """Memory of the constants, which come first."""
         return self._end(r.constant for r in self.regions)
 
     @property
     def total_bytes(self) -> int:
-        """Memory used: the end of the last region."""
+        """Memory used, to the end of the last region."""
         return self._end(True for _ in self.regions)
 
     @property
@@ -104,14 +106,14 @@ class MemoryPlan:
     def _end(self, chosen: Iterable[bool]) -> int:
         ends = [a + r.size for a, r, c in zip(self.addresses, self.regions, chosen, strict=True)
                 if c]
-        return max(ends, default=0)
+        return max(ends, default=self.base) - self.base
 
 
-def _check_place(region: Region, address: int, memory_bytes: int) -> None:
-    if address < 0 or address % region.alignment:
+def _check_place(region: Region, address: int, base: int, memory_bytes: int) -> None:
+    if address < base or address % region.alignment:
         raise ValueError(f"memory plan: {region.name}: wanted an address aligned to "
                          f"{region.alignment}, got {address:#x}")
-    if address + region.size > memory_bytes:
+    if address + region.size > base + memory_bytes:
         raise ValueError(f"memory plan: {region.name}: wanted an end within {memory_bytes} bytes, "
                          f"got {region.size} bytes at {address:#x}")
 
@@ -131,30 +133,31 @@ def _best_gap(region: Region, taken: Iterable[tuple[int, int]], base: int) -> in
     return best if best >= 0 else _aligned(free, region.alignment)
 
 
-def place(regions: Sequence[Region], memory_bytes: int, what: str) -> MemoryPlan:
+def place(regions: Sequence[Region], memory_bytes: int, what: str, base: int = 0) -> MemoryPlan:
     """Constants one after the other, then the others, largest first, each in the smallest gap
-    that nothing living at the same time takes.
+    that nothing living at the same time takes, from address `base` on.
 
     Raises
     ------
     ValueError: more than `memory_bytes` are needed; says how many, and for what.
     """
     address: dict[str, int] = {}
-    free = 0
+    free = base
     for region in regions:
         if region.constant:
             address[region.name] = _aligned(free, region.alignment)
             free = address[region.name] + region.size
-    base = free
+    constants = free
     done: list[tuple[Region, int]] = []
     moving = [r for r in regions if not r.constant]
     for region in sorted(moving, key=lambda r: (-r.size, r.first, r.name)):
         taken = [(a, a + r.size) for r, a in done if r.lives_with(region)]
-        address[region.name] = _best_gap(region, taken, base)
+        address[region.name] = _best_gap(region, taken, constants)
         done.append((region, address[region.name]))
-    total = max((address[r.name] + r.size for r in regions), default=0)
+    total = max((address[r.name] + r.size for r in regions), default=base) - base
     if total > memory_bytes:
-        raise ValueError(f"{what}: wanted {total} bytes of memory ({base} of constants, "
-                         f"{total - base} of activations), the device has {memory_bytes}")
+        raise ValueError(f"{what}: wanted {total} bytes of memory ({constants - base} of "
+                         f"constants, {total - (constants - base)} of activations), the device "
+                         f"has {memory_bytes}")
     return MemoryPlan(regions=tuple(regions), addresses=tuple(address[r.name] for r in regions),
-                      memory_bytes=memory_bytes)
+                      memory_bytes=memory_bytes, base=base)

@@ -68,7 +68,7 @@ class DeviceNetwork:
     Raises
     ------
     ConfigMismatch: a core of another configuration.
-    ValueError: too little memory.
+    ValueError: too little memory, or at another address.
     """
 
     def __init__(self, program: NetworkProgram, transport: Transport,
@@ -77,6 +77,9 @@ class DeviceNetwork:
             raise ValueError(f"network {program.network.network.name}: wanted "
                              f"{program.memory.total_bytes} bytes of memory, got "
                              f"{transport.memory_bytes}")
+        if transport.memory_base != program.memory.base:
+            raise ValueError(f"network {program.network.network.name}: wanted memory at "
+                             f"{program.memory.base:#x}, got {transport.memory_base:#x}")
         self.program, self.transport = program, transport
         self.driver = Driver(transport, program.config, watchdog)
         self._shapes = {t.name: t for t in program.network.network.tensors}

@@ -3,6 +3,7 @@
 It proves driver and packing without RTL: nothing but registers and memory crosses the border.
 """
 
+import mmap
 from collections.abc import Callable
 
 import torch
@@ -74,30 +75,30 @@ class GoldenTransport(Transport):
     ----------
     config: configuration of the device.
     memory_bytes: size of its memory.
+    memory: what holds it, `memory_bytes` long; None for a fresh one.
+    memory_base: address of the first byte.
     """
 
-    def __init__(self, config: Config, memory_bytes: int = 1 << 26) -> None:
+    def __init__(self, config: Config, memory_bytes: int = 1 << 26,
+                 memory: bytearray | mmap.mmap | None = None, memory_base: int = 0) -> None:
         self.config = config
         self.memory_bytes = memory_bytes
-        self._memory = bytearray(memory_bytes)
+        self.memory_base = memory_base
+        self._memory = bytearray(memory_bytes) if memory is None else memory
         self._registers = {r.address: 0 for r in REGISTERS}
         self._registers[ADDRESS["identity"]] = IDENTITY
         self._registers[ADDRESS["config_hash"]] = config.hash
         self._registers[ADDRESS["watchdog"]] = WATCHDOG_RESET
 
     def read_memory(self, address: int, length: int) -> bytes:
-        self._check_range(address, length)
-        return bytes(self._memory[address:address + length])
+        self.check_range(address, length)
+        at = address - self.memory_base
+        return bytes(self._memory[at:at + length])
 
     def write_memory(self, address: int, data: bytes) -> None:
-        self._check_range(address, len(data))
-        self._memory[address:address + len(data)] = data
-
-    def _check_range(self, address: int, length: int) -> None:
-        if address < 0 or address + length > self.memory_bytes:
-            raise ValueError(
-                f"memory: wanted a range within {self.memory_bytes} bytes, got {length} bytes "
-                f"at {address:#x}")
+        self.check_range(address, len(data))
+        at = address - self.memory_base
+        self._memory[at:at + len(data)] = data
 
     def read_register(self, address: int) -> int:
         return self._registers[address]
@@ -142,9 +143,10 @@ class GoldenTransport(Transport):
         self._set("irq_status", 1)
 
     def _fetch(self, address: int, length: int, fault: Fault) -> bytes:
-        if address + length > self.memory_bytes:
-            raise _Refused(fault, address)
-        return bytes(self._memory[address:address + length])
+        try:
+            return self.read_memory(address, length)
+        except ValueError as error:
+            raise _Refused(fault, address) from error
 
     def _run(self, at: int) -> None:
         fields = unpack(FIELDS, self._fetch(at, DESCRIPTOR_BYTES, Fault.STORE_READ_DECERR))
@@ -172,7 +174,7 @@ class GoldenTransport(Transport):
         output = run_layer(layer, parameters, sources, 0, second, factors)
         image = pack_activation(output.values, self.config.n)
         self._fetch(fields["output"], len(image), Fault.STORE_WRITE_DECERR)
-        self._memory[fields["output"]:fields["output"] + len(image)] = image
+        self.write_memory(fields["output"], image)
 
     def _check_descriptor(self, at: int, fields: dict[str, int]) -> None:
         if fields["magic"] != MAGIC:

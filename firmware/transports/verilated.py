@@ -51,18 +51,12 @@ class VerilatedTransport(Transport):
         self.device.write_register(address, value)
 
     def read_memory(self, address: int, length: int) -> bytes:
-        self._check_range(address, length)
+        self.check_range(address, length)
         return self.device.memory[address:address + length].tobytes()
 
     def write_memory(self, address: int, data: bytes) -> None:
-        self._check_range(address, len(data))
+        self.check_range(address, len(data))
         self.device.memory[address:address + len(data)] = np.frombuffer(data, dtype=np.uint8)
-
-    def _check_range(self, address: int, length: int) -> None:
-        if address < 0 or address + length > self.memory_bytes:
-            raise ValueError(
-                f"memory: wanted a range within {self.memory_bytes} bytes, got {length} bytes "
-                f"at {address:#x}")
 
     def wait(self, timeout_cycles: int) -> None:
         """Run until the interrupt; RuntimeError if the core broke an AXI rule on the way."""
