@@ -4,13 +4,14 @@ Errors end with exit code 2 and one line on stderr.
 """
 
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, cast
 
 import typer
 from typer.exceptions import TyperException
 
-from firmware.commands import cycles, evaluate, fpga, lower, models, quantize, sample, train
+from firmware.commands import board, cycles, evaluate, fpga, lower, models, quantize, sample, train
 from firmware.commands.output import Json, print_rows, print_values
 from spec import PRESETS, config_by_name
 from spec.layer import Axis, Op, Residual
@@ -50,7 +51,14 @@ def layer(
     timesteps: Annotated[int, typer.Option(help="Entries of the tables.")] = 1,
     memory_latency: Annotated[int, typer.Option(help="Cycles; rtl only.")] = 40,
     seed: Annotated[int, typer.Option(help="Of the random data.")] = 1,
-    backend: Annotated[str, typer.Option(help="rtl or golden.")] = "rtl",
+    backend: Annotated[str, typer.Option(
+        help="rtl, golden or uio: a core on a board, docs/linux.md.")] = "rtl",
+    device: Annotated[str, typer.Option(
+        help="Node of the core, or BITFILE:CORE of a PYNQ overlay; uio only.")] = board.DEVICE,
+    memory: board.MemoryName = board.MEMORY,
+    clock_mhz: board.Clock = board.CLOCK_MHZ,
+    poll: board.Poll = False,
+    root: board.Root = Path("/"),
     as_json: Json = False,
 ) -> None:
     """Run one layer of random data on the device and compare it with the golden model."""
@@ -61,9 +69,14 @@ def layer(
         weight_bits=weight_bits, ranged=ranged, axis=cast(Axis, rotate), order=order, stride=stride,
         upsample=upsample, padding=padding, residual=cast(Residual, residual),
         timesteps=timesteps)
-    print_values(compare_layer(
-        described, config_by_name(config), backend=cast(Backend, backend), timestep=timestep,
-        memory_latency=memory_latency, seed=seed), as_json)
+    chosen = config_by_name(config)
+    place = board.Board(
+        device=device, memory=memory, clock_mhz=clock_mhz, poll=poll, root=root)
+    with place.open() if backend == "uio" else nullcontext() as transport:
+        result = compare_layer(
+            described, chosen, backend=cast(Backend, backend), timestep=timestep,
+            memory_latency=memory_latency, seed=seed, transport=transport)
+    print_values(result, as_json)
 
 
 @app.command()

@@ -145,9 +145,13 @@ def _report(program: Program, counters: dict[str, int], seconds: float) -> dict[
 
 def compare_layer(
     layer: Layer, config: Config, *, backend: Backend = "rtl", timestep: int = 0,
-    memory_latency: int = 40, seed: int = 1,
+    memory_latency: int = 40, seed: int = 1, transport: Transport | None = None,
 ) -> dict[str, Any]:
     """Run `layer` on random data on a device and in the golden model.
+
+    Parameters
+    ----------
+    backend: of a device made for it; `transport` is one that is there already, and is reset first.
 
     Returns
     -------
@@ -162,11 +166,16 @@ def compare_layer(
     """
     plan(layer, config)     # refuses before any data is made
     case = random_case(layer, timestep, seed)
-    allocator = Allocator(1 << min(config.address_bits, 34), config.burst_bytes)
-    program = compile_layer(layer, case.parameters, config, allocator)
-    memory_bytes = -(-allocator.used // GRAIN) * GRAIN
-    transport = make_transport(backend, config, memory_bytes, memory_latency, seed)
-    prepared = Driver(transport, config).upload(program, case.parameters)
+    if transport is None:
+        allocator = Allocator(1 << min(config.address_bits, 34), config.burst_bytes)
+        program = compile_layer(layer, case.parameters, config, allocator)
+        memory_bytes = -(-allocator.used // GRAIN) * GRAIN
+        made = make_transport(backend, config, memory_bytes, memory_latency, seed)
+        prepared = Driver(made, config).upload(program, case.parameters)
+    else:
+        driver = Driver(transport, config)
+        driver.soft_reset()
+        prepared = driver.prepare(layer, case.parameters)
     start = time.perf_counter()
     result = prepared.run(case.sources, timestep, case.second, case.row_factors)
     seconds = time.perf_counter() - start
@@ -174,4 +183,4 @@ def compare_layer(
     return {
         "mismatches": int((result.output.values != wanted.values).sum()),
         "outputs": wanted.values.numel(),
-    } | _report(program, result.counters, seconds)
+    } | _report(prepared.program, result.counters, seconds)

@@ -1,10 +1,13 @@
-"""`hqdm sample --backend rtl`: images sampled entirely through the core's RTL."""
+"""`hqdm sample --backend rtl|uio`: images sampled entirely on the core, simulated or real."""
 
 import time
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from firmware.commands.board import Board
+from firmware.driver import Driver
 from firmware.network.compare import Comparison
 from firmware.network.compile import NetworkProgram, compile_network
 from firmware.network.modes import Mode
@@ -12,6 +15,7 @@ from firmware.network.progress import SampleProgress
 from firmware.network.runner import DeviceNetwork
 from firmware.network.session import DeviceSampler, summary
 from firmware.network.state import SamplingState, writing
+from firmware.transport import Transport
 from spec import Config
 
 
@@ -20,13 +24,21 @@ def beside(output: Path, ending: str) -> Path:
     return output.with_name(f"{output.name}.{ending}")
 
 
-def draw_on_device(path: Path, decoder: Path, output: Path, labels: list[int], *, config: Config,
-                   memory_latency: int, compare: Mode, devices: int, steps: int, guidance: float,
-                   seed: int, columns: int) -> dict[str, Any]:
-    """Sample `labels` with the integer network `path` on the RTL of `config`, write the grid.
+def draw_on_device(path: Path, decoder: Path, output: Path, labels: list[int], *,
+                   board: Board | None = None, **options: Any) -> dict[str, Any]:
+    """`draw` on the core of a board, or on a simulated one."""
+    with board.open() if board is not None else nullcontext() as transport:
+        return draw(path, decoder, output, labels, transport=transport, **options)
 
-    `devices` simulations run side by side, one call each; they change the time alone. A state
-    beside `output` is written after every step and removed at the end.
+
+def draw(path: Path, decoder: Path, output: Path, labels: list[int], *, config: Config,
+         memory_latency: int, compare: Mode, devices: int, steps: int, guidance: float,
+         seed: int, columns: int, transport: Transport | None = None) -> dict[str, Any]:
+    """Sample `labels` with the integer network `path` on a core of `config`, write the grid.
+
+    `transport` is to a core that is there; without one `devices` simulations of the RTL run side
+    by side, one call each, which changes the time alone. A state beside `output` is written after
+    every step and removed at the end.
 
     Returns
     -------
@@ -47,16 +59,19 @@ def draw_on_device(path: Path, decoder: Path, output: Path, labels: list[int], *
     subject = load_subject(path)
     subject.check_steps(steps)
     autoencoder = load_autoencoder(decoder)
-    program = compile_network(load_network(path)[0], config)
-    state = SamplingState(beside(output, "state"), {
+    place = () if transport is None else (transport.memory_bytes, transport.memory_base)
+    program = compile_network(load_network(path)[0], config, *place)
+    backend = "rtl" if transport is None else "uio"
+    state = SamplingState(beside(output, "state"), ({"backend": backend} if transport else {}) | {
         "model": subject.digest, "config": asdict(config), "memory_latency": memory_latency,
         "abi": config.hash, "compare": compare, "steps": steps, "guidance": guidance,
         "seed": seed, "classes": labels})
     try:
         calls = 1 if guidance == 1 else 2
-        comparisons = [
-            Comparison(open_device(program, memory_latency), compare, beside(output, "mismatch"))
-            for _ in range(min(devices, calls))]
+        opened = ([open_device(program, memory_latency) for _ in range(min(devices, calls))]
+                  if transport is None else [reset_device(program, transport)])
+        comparisons = [Comparison(device, compare, beside(output, "mismatch"))
+                       for device in opened]
         sampler = DeviceSampler(subject, comparisons, state, SampleProgress(
             len(labels), steps, calls * len(program.nodes), calls * program.cycles))
         latents = sampler.sample(labels, steps, guidance, seed)
@@ -68,7 +83,7 @@ def draw_on_device(path: Path, decoder: Path, output: Path, labels: list[int], *
         save_grid(output, decode(autoencoder, latents), columns, scale=2)
     state.remove()
     first = next((record.first for record in state.records if record.first), None)
-    return {"config": config.name, "backend": "rtl", "network": subject.name, "steps": steps,
+    return {"config": config.name, "backend": backend, "network": subject.name, "steps": steps,
             "guidance": guidance, "seed": seed, "images": len(labels), "classes": labels,
             "seconds": time.monotonic() - begun, "output": str(output), "compare": compare,
             "memory_latency": memory_latency} | summary(program, state.records, steps) | {
@@ -80,4 +95,10 @@ def open_device(program: NetworkProgram, memory_latency: int) -> DeviceNetwork:
     from firmware.compare import make_transport
     transport = make_transport("rtl", program.config, program.memory.total_bytes, memory_latency,
                                seed=1)
+    return DeviceNetwork(program, transport)
+
+
+def reset_device(program: NetworkProgram, transport: Transport) -> DeviceNetwork:
+    """The network on a core that is there, whatever an earlier process left running on it."""
+    Driver(transport, program.config).soft_reset()
     return DeviceNetwork(program, transport)

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from firmware.commands import board
 from firmware.commands.bars import StageBars
 from firmware.commands.evaluate import find_decoder
 from firmware.commands.output import Json, print_values
@@ -13,7 +14,8 @@ from firmware.network.modes import check_mode
 from spec import PRESETS, config_by_name
 
 SHIPPED = Path(__file__).parent.parent.parent / "models" / "cifar10"
-BACKENDS = ("float", "golden", "rtl")
+BACKENDS = ("float", "golden", "rtl", "uio")
+ON_DEVICE = ("rtl", "uio")
 HOW_TO_TRAIN = ("train one with hqdm train autoencoder, hqdm train unet, hqdm quantize and hqdm "
                 "lower (docs/recipe.md)")
 
@@ -61,7 +63,7 @@ def sample(
     output: Annotated[Path, typer.Option("-o", "--output", help="Picture to write (PNG).")],
     backend: Annotated[str, typer.Option(
         help="float; golden: integers, as the core computes them; rtl: the core itself, "
-        "simulated, compared with golden.")] = "golden",
+        "simulated, compared with golden; uio: a core on a board, docs/linux.md.")] = "golden",
     n: Annotated[int, typer.Option("-n", help="Images.")] = 16,
     classes: Annotated[str | None, typer.Option(
         help="Names or numbers, by commas, in turn; by default all ten.",
@@ -73,23 +75,30 @@ def sample(
         help="Folder with decoder.safetensors, unet.safetensors and NETWORK.integers."
         "safetensors.", show_default="models/cifar10")] = SHIPPED,
     network: Annotated[str, typer.Option(
-        help="Of the golden and rtl backends: w4a4, w4a3, ...")] = "w4a4",
+        help="Of all backends but float: w4a4, w4a3, ...")] = "w4a4",
     config: Annotated[str, typer.Option(
-        help=f"Core of the rtl backend: {', '.join(PRESETS)}.")] = "n16",
+        help=f"Core of the rtl and uio backends: {', '.join(PRESETS)}.")] = "n16",
     memory_latency: Annotated[int, typer.Option(help="Cycles; rtl only.")] = 40,
     compare: Annotated[str, typer.Option(
-        help="rtl only: none, outputs of every call, or all layers, bit for bit.")] = "layers",
+        help="rtl and uio: none, outputs of every call, or all layers, bit for bit.")] = "layers",
     devices: Annotated[int, typer.Option(
         help="Simulations side by side, at most one for each half of the guidance; rtl only.")] = 2,
     columns: Annotated[int | None, typer.Option(
         help="Of the picture; by default 10, or 8 for all classes of 16 images.",
         show_default=False)] = None,
-    device: Annotated[str, typer.Option(help="Of the float backend: auto, cuda, cpu.")] = "cpu",
+    device: Annotated[str | None, typer.Option(
+        help="Of the float backend: auto, cuda, cpu; of uio: node of the core, or BITFILE:CORE of "
+        "a PYNQ overlay.", show_default=f"cpu, {board.DEVICE}")] = None,
+    memory: board.MemoryName = board.MEMORY,
+    clock_mhz: board.Clock = board.CLOCK_MHZ,
+    poll: board.Poll = False,
+    root: board.Root = Path("/"),
     as_json: Json = False,
 ) -> None:
     """Sample a grid of images; image i of a seed starts from the same noise on every backend.
 
-    The rtl backend keeps its state in OUTPUT.state: after Ctrl-C the same command goes on.
+    The rtl and uio backends keep their state in OUTPUT.state: after Ctrl-C the same command goes
+    on.
     """
     _check(n, seed, columns, memory_latency, devices)
     core, mode = config_by_name(config), check_mode(compare)
@@ -98,16 +107,19 @@ def sample(
     labels = parse_classes(classes, n, CLASSES)
     shared: dict[str, Any] = {"steps": steps, "guidance": guidance, "seed": seed,
                               "columns": columns or min(n, 8)}
-    if backend == "rtl":
+    if backend in ON_DEVICE:
+        place = board.Board(device=device or board.DEVICE, memory=memory, clock_mhz=clock_mhz,
+                            poll=poll, root=root)
         from firmware.commands.device_sample import draw_on_device
         result = draw_on_device(path, find_decoder(path), output, labels, config=core,
                                 memory_latency=memory_latency, compare=mode,
-                                devices=devices, **shared)
+                                devices=devices, board=place if backend == "uio" else None,
+                                **shared)
     else:
-        result = draw(path, find_decoder(path), output, labels, backend=backend, device=device,
-                      **shared)
+        result = draw(path, find_decoder(path), output, labels, backend=backend,
+                      device=device or "cpu", **shared)
     print_values({"model": model.name} | result, as_json)
-    if backend == "rtl" and not as_json:
+    if backend in ON_DEVICE and not as_json:
         print(f"mismatches {result['mismatches']} in {result['layers_compared']} layers of all "
               f"steps; cycles per step {max(result['cycles_per_step']):,}")
     if result["first_mismatch"]:

@@ -91,14 +91,15 @@ class GoldenTransport(Transport):
         self._registers[ADDRESS["watchdog"]] = WATCHDOG_RESET
 
     def read_memory(self, address: int, length: int) -> bytes:
-        self.check_range(address, length)
-        at = address - self.memory_base
-        return bytes(self._memory[at:at + length])
+        return bytes(self._memory[self._span(address, length)])
 
     def write_memory(self, address: int, data: bytes) -> None:
-        self.check_range(address, len(data))
+        self._memory[self._span(address, len(data))] = data
+
+    def _span(self, address: int, length: int) -> slice:
+        self.check_range(address, length)
         at = address - self.memory_base
-        self._memory[at:at + len(data)] = data
+        return slice(at, at + length)
 
     def read_register(self, address: int) -> int:
         return self._registers[address]
@@ -144,7 +145,7 @@ class GoldenTransport(Transport):
 
     def _fetch(self, address: int, length: int, fault: Fault) -> bytes:
         try:
-            return self.read_memory(address, length)
+            return bytes(self._memory[self._span(address, length)])
         except ValueError as error:
             raise _Refused(fault, address) from error
 
@@ -174,7 +175,7 @@ class GoldenTransport(Transport):
         output = run_layer(layer, parameters, sources, 0, second, factors)
         image = pack_activation(output.values, self.config.n)
         self._fetch(fields["output"], len(image), Fault.STORE_WRITE_DECERR)
-        self.write_memory(fields["output"], image)
+        self._memory[self._span(fields["output"], len(image))] = image
 
     def _check_descriptor(self, at: int, fields: dict[str, int]) -> None:
         if fields["magic"] != MAGIC:

@@ -9,16 +9,9 @@ import torch
 
 import firmware.compare
 from firmware.cli import main
-from firmware.lowering import lower
 from firmware.network.compile import compile_network
 from golden.carrier import Carrier
-from golden.models.autoencoder import make_autoencoder
-from golden.models.files import save_autoencoder
-from golden.models.presets import autoencoder_preset, unet_preset
-from golden.models.sampler import make_scheduler
-from golden.models.unet import make_unet
-from golden.network import quantise
-from golden.network.checkpoint import load_network, save_network
+from golden.network.checkpoint import load_network
 from spec import PRESETS
 
 STEPS = 2
@@ -26,27 +19,9 @@ KEYS = {"model", "config", "backend", "steps", "images", "seconds", "cycles_per_
         "layers_compared", "mismatches", "output"}
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """A folder as models/cifar10 with a tiny network of two steps."""
-    folder = tmp_path_factory.mktemp("tiny")
-    model = make_unet(unet_preset("tiny"), 1)
-    small = autoencoder_preset("tiny")
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(1)
-        torch.nn.init.normal_(model.unet.conv_out.weight, std=0.1)
-        decoder = make_autoencoder(small)
-    save_autoencoder(folder / "decoder.safetensors", small, decoder.state_dict(), 1.0, {},
-                     decoder_only=True)
-    scheduler = make_scheduler()
-    scheduler.set_timesteps(STEPS)
-    schedule = scheduler.timesteps.tolist()
-    real = lower(model.unet.eval().requires_grad_(False), tuple(schedule),
-                 contexts=model.embedding.weight.detach())
-    x = torch.randn(2, 4, 16, 16, generator=torch.Generator().manual_seed(7))
-    network = quantise(real, [x] * STEPS, torch.tensor([1, 10]))[1]
-    save_network(folder / "w4a4.integers.safetensors", network, {"schedule": schedule})
-    return folder
+@pytest.fixture
+def folder(tiny_folder):
+    return tiny_folder
 
 
 @pytest.fixture
