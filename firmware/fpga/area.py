@@ -87,7 +87,7 @@ def packed_area(design: Design, netlist: Netlist, device: Device, tools: Tools,
                 cache: Path | None = None) -> dict[str, Any]:
     """Area on an ECP5 `device` after packing, whether or not it has so much."""
     arguments = [device.flag, "--package", device.package, *UNPLACED]
-    key = content_hash(netlist.sha256, *arguments, tool_version(NEXTPNR), "area 1")
+    key = content_hash(netlist.sha256, *arguments, tool_version(NEXTPNR), "area 2")
 
     def make(folder: Path) -> None:
         (folder / "netlist.json").write_bytes(netlist.text)

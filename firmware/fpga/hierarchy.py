@@ -1,10 +1,10 @@
 """The unit a cell of a flattened netlist belongs to.
 
 Synthesis flattens the design, so that logic is shared and moved across unit borders; what is left
-are names and source lines. Flip-flops, carry cells, multipliers and memories keep the line they
-come from, and so the module. A look-up table comes from the logic optimiser: it belongs to the
-unit that drives its output net; if that net has no name left, to the unit it is named after
-(a cell it is connected to); failing that to most of the cells that read it.
+are names and source lines. Flip-flops, carry cells and multipliers keep the line they come from,
+and so the module; memories their name. A look-up table comes from the logic optimiser: it
+belongs to the unit that drives its output net; if that net has no name left, to the unit it is
+named after (a cell it is connected to); failing that to most of the cells that read it.
 """
 
 import re
@@ -19,6 +19,7 @@ _MODULE = re.compile(r"^module \\?(\S+?) ?\(", re.M)
 _INPUT = re.compile(r"^  input (?:wire )?(?:signed )?(?:\[[^\]]*\] )?\\?(\S+) ?;", re.M)
 _ROOT = re.compile(r"^(.+?)_(?:LUT\d|CCU2C|PFUMX|L6MUX21|TRELLIS_|MULT18X18D|DP16KD|CARRY|MUXF\d|"
                    r"FD[RSCP]E|DSP48|RAMB|RAM\d|INV)")
+_MEMORY = re.compile(r"DP16KD|TRELLIS_DPR|RAM")
 _LINE = re.compile(r"^design\.v:(\d+)")
 
 
@@ -70,20 +71,20 @@ def _depth(unit: str) -> tuple[int, str]:
 
 
 def drivers(module: dict[str, Any], hierarchy: Hierarchy) -> dict[int, str]:
-    """Bit -> unit that drives it: the deepest that has a name for it that is no input.
+    """Bit -> unit that drives it: the deepest that has a name for it, and no input with it.
 
     Names that Yosys made up from those of cells do not count.
     """
-    found: dict[int, str] = {}
+    inputs: set[tuple[str, int]] = set()
+    others: set[tuple[str, int]] = set()
     for name, net in module["netnames"].items():
-        if net.get("hide_name") or _ROOT.match(name):
-            continue
-        unit, signal = hierarchy.split(name)
-        if signal in hierarchy.inputs.get(unit, ()):
-            continue
-        for bit in net["bits"]:
-            if isinstance(bit, int):
-                found[bit] = max(found.get(bit, ""), unit, key=_depth)
+        if not net.get("hide_name") and not _ROOT.match(name):
+            unit, signal = hierarchy.split(name)
+            named = inputs if signal in hierarchy.inputs.get(unit, ()) else others
+            named.update((unit, bit) for bit in net["bits"] if isinstance(bit, int))
+    found: dict[int, str] = {}
+    for unit, bit in others - inputs:
+        found[bit] = max(found.get(bit, ""), unit, key=_depth)
     return found
 
 
@@ -95,6 +96,8 @@ def _bits(cell: dict[str, Any], direction: str) -> Iterable[int]:
 
 def _by_name(name: str, cell: dict[str, Any], driver: dict[int, str],
              hierarchy: Hierarchy) -> str | None:
+    if _MEMORY.match(cell["type"]) and "." in name:
+        return hierarchy.split(name)[0]
     for bit in _bits(cell, "output"):
         if bit in driver:
             return driver[bit]

@@ -51,11 +51,12 @@ def test_split(hierarchy, name, parts):
 
 
 def test_the_driver_is_the_deepest_output(hierarchy):
+    # bit 6 comes in by the input of each, however else it is called inside
     names = {"o": [5], "a.o": [5], "a.b$3.o": [5], "a.i": [6], "clk": [6], "a.x": [6, "0"],
-             "a.b$3.i$1": [6], "a.y_LUT4_Z": [7]}
+             "a.b$3.i$1": [6], "a.y_LUT4_Z": [7], "a.z": [9], "a.b$3.copy": [6]}
     module = {"netnames": {name: {"bits": bits} for name, bits in names.items()}
               | {"$1": {"bits": [8], "hide_name": 1}}}
-    assert drivers(module, hierarchy) == {5: "a.b$3", 6: "a"}
+    assert drivers(module, hierarchy) == {5: "a.b$3", 9: "a"}
 
 
 def test_units_of_cells(hierarchy):
@@ -65,11 +66,12 @@ def test_units_of_cells(hierarchy):
             "by_line": cell(src="design.v:9.1"), "by_net": cell(outputs=[1]),
             "a.b$3.y_LUT4_Z_A_LUT4_Z": cell(outputs=[10]), "by_reader": cell(outputs=[11]),
             "reader": cell(inputs=[11], outputs=[2]), "by_second": cell(outputs=[12]),
-            "second": cell(inputs=[12], outputs=[11]), "nobody": cell(outputs=[13])}}
+            "second": cell(inputs=[12], outputs=[11]), "nobody": cell(outputs=[13]),
+            "a.rows.0.1": cell(outputs=[2]) | {"type": "DP16KD"}}}
     assert assign_units(module, hierarchy) == {
         "by_line": "a.b$3", "by_net": "a", "a.b$3.y_LUT4_Z_A_LUT4_Z": "a.b$3",
         "reader": "a.b$3", "by_reader": "a.b$3", "second": "a.b$3", "by_second": "a.b$3",
-        "nobody": ""}
+        "nobody": "", "a.rows.0.1": "a"}
 
 
 @pytest.mark.parametrize(("unit", "row"), [
