@@ -1,67 +1,132 @@
 """Rounding and saturation: the only place in the RTL where bits are dropped.
 
-Every function is combinational and mirrors `golden.rounding`.
+rhe and saturation of a wide number by a variable shift, without a wide shifter: `narrow` moves a
+window down, coarse steps first, and keeps of what it leaves out only two facts: whether anything
+below was not zero, and whether anything above was not the sign. `settle` rounds and saturates
+what is left. Everything is combinational; registers go in between as timing wants them.
+
+    saturate(rhe(v, 8 * c + f), bits) =
+        settle(m, narrow(m, narrow(m, window(v), 8, c, bits + 2), 1, f, bits + 1), bits)
+
+for one-hot c and one bit f.
+
+Mirrors `golden.rounding`.
 """
+
+from functools import reduce
+from operator import or_
+from typing import NamedTuple
 
 from amaranth import *
 
-from spec.fixed import MAX_SHIFT
+
+class Window(NamedTuple):
+    """Bits of a number from one half of its unit upwards, and what is known of the others.
+
+    Members
+    -------
+    bits: bit 0 is worth one half. sign: of the number, also of the bits above `bits`.
+    sticky: a bit below is not 0. over: a bit above is not the sign.
+    """
+
+    bits: Value
+    sign: Value
+    sticky: Value
+    over: Value
 
 
-def rhe(m, value, shift):
-    """value / 2**shift to the nearest integer, ties to even: signed, as wide as `value`.
+def window(value, point=0):
+    """All of the number value / 2**point; `value` is signed."""
+    value = _signed(value)
+    bits = value[point - 1:] if point else Cat(0, value)
+    return Window(bits, value[-1], value[:max(point - 1, 0)].any(), C(0, 1))
 
-    Exact for every shift 0..47: the floor is at least one bit narrower than `value` as soon as
-    something is dropped, so the increment cannot overflow.
+
+def registered(m, x, name):
+    """The window `x` a cycle later."""
+    later = Window(*(Signal(len(value), name=f"{name}_{field}")
+                     for field, value in zip(x._fields, x, strict=True)))
+    m.d.sync += [after.eq(before) for before, after in zip(x, later, strict=True)]
+    return later
+
+
+def one_hot(select, count):
+    """Bit k says that `select` is k."""
+    return Cat(select == k for k in range(count))
+
+
+def narrow(m, x, step, select, width):
+    """`x` / 2**(step * k), of which `width` bits are kept.
 
     Parameters
     ----------
     m: module the intermediate signals are added to.
-    value: signed, at most 62 bits (so that nothing here is wider than 64).
-    shift: int 0..47, or an unsigned value that stays in this range.
+    x: Window. step: bits per unit of k.
+    select: k itself if it is one bit, else its bit k is set and no other.
+    width: of the result, at least the bits that are wanted of it and what it is shifted further.
     """
-    value, width = _signed_width(value, 62)
-    if isinstance(shift, int):
-        if not 0 <= shift <= MAX_SHIFT:
-            raise ValueError(f"rhe: wanted a shift in 0..{MAX_SHIFT}, got {shift}")
-        shift = Const(shift, range(MAX_SHIFT + 1))
-    doubled = Signal(signed(width + 1), name="rhe_doubled")     # bit 0 becomes the half
-    shifted = Signal(signed(width + 1), name="rhe_shifted")
-    sticky = Signal(name="rhe_sticky")
-    rounded = Signal(signed(width), name="rhe_rounded")
-    below = Signal(width + 1, name="rhe_below")                 # the bits that are dropped
-    m.d.comb += [
-        below.eq((Const(1, 1) << shift)[:width + 1] - 1),
-        doubled.eq(value << 1),
-        shifted.eq(doubled >> shift),
-        sticky.eq((doubled & below).any()),
-        rounded.eq((shifted >> 1) + (shifted[0] & (sticky | shifted[1]))),
-    ]
-    return rounded
+    hot = [~select, select] if len(select) == 1 else list(select)
+    last = len(hot) - 1
+    extended = Cat(x.bits, x.sign.replicate(width + step * last))
+    choices = [extended[k * step:k * step + width] for k in range(last + 1)]
+    bits = Signal(width, name="narrow_bits")
+    if last == 1:
+        m.d.comb += bits.eq(Mux(select, choices[1], choices[0]))
+    else:
+        m.d.comb += bits.eq(_any(c & h.replicate(width) for c, h in zip(choices, hot, strict=True)))
+    sticky, over = [x.sticky], [x.over]
+    for k in range(last):
+        beyond = _any(hot[k + 1:])
+        above = x.bits[k * step + width:(k + 1) * step + width]
+        sticky.append(x.bits[k * step:(k + 1) * step].any() & beyond)
+        over.append((above ^ x.sign.replicate(len(above))).any() & ~beyond)
+    above = x.bits[last * step + width:]
+    over.append((above ^ x.sign.replicate(len(above))).any())
+    return Window(bits, x.sign, _any(sticky), _any(over))
+
+
+def _any(values):
+    return reduce(or_, values)
+
+
+def settle(m, x, bits):
+    """Rounded to the nearest integer, ties to even, and limited to `bits` bits: signed.
+
+    Parameters
+    ----------
+    m: module the intermediate signals are added to.
+    x: Window of `bits` + 1 bits.
+    """
+    whole, up = floor(x, bits)
+    rounded = Signal(signed(bits + 1), name="settle_rounded")
+    m.d.comb += rounded.eq(whole + up)
+    return saturate(rounded, bits)
+
+
+def floor(x, bits):
+    """(whole, up): `whole` + `up` saturated to `bits` bits is the rounded and limited number.
+
+    `whole` has one bit more; outside of the range of `bits` bits it has some value on the same
+    side, which `up` does not change. It is below the rounded number, or equal.
+    """
+    over = x.over | (x.bits[bits] ^ x.sign)
+    whole = Cat(x.bits[1:bits], x.sign ^ over, x.sign).as_signed()
+    return whole, x.bits[0] & (x.sticky | x.bits[1]) & ~over
 
 
 def saturate(value, bits):
     """Signed `value` limited to the range of a signed number of `bits` bits."""
-    value, width = _signed_width(value, 64)
-    if width <= bits:
+    value = _signed(value)
+    if len(value) <= bits:
         return value
     top = value[bits - 1:]
     fits = top.all() | ~top.any()
     return Mux(fits, value[:bits], Cat((~value[-1]).replicate(bits - 1), value[-1])).as_signed()
 
 
-def clamp(value, below, above):
-    """Signed `value` limited to -below..above; both are unsigned and set the width."""
-    value, below, above = (Value.cast(v) for v in (value, below, above))
-    width, low = max(len(below), len(above)) + 1, -below
-    return Mux(value > above, above, Mux(value < low, low, value))[:width].as_signed()
-
-
-def _signed_width(value, limit):
-    """`value` as a Value, and its width; refuses what would be misread or slow."""
+def _signed(value):
+    """`value` as a Value; refuses what would be misread."""
     value = Value.cast(value)
     if not value.shape().signed:
         raise TypeError(f"rounding: wanted a signed value, got {value.shape()!r}")
-    if len(value) > limit:
-        raise ValueError(f"rounding: wanted at most {limit} bits, got {len(value)}")
-    return value, len(value)
+    return value

@@ -20,7 +20,7 @@ FETCH_STATES = 17       # states and hand-overs of the two reads, and the last c
 # rtl/load
 SEQUENCE = 4            # from START, or from `next`, to a valid chunk
 REQUESTS = 7            # from START, or from the last request of a chunk, to the next one
-QUANTISER = 3
+QUANTISER = 6
 TIME_STAGES = MAX_ORDER + 1
 BANK_DONE = 3           # from the last operand of a chunk to the cycle it may be multiplied
 BANK_FREE = 4           # from the last column of a chunk, or the last operand written, to the
@@ -34,13 +34,14 @@ ARRAY_TO_BANK = 3       # from the last sum out of the array to a complete bank
 # rtl/store
 GROUPS = 4              # cycles per output word
 READ_LATENCY = 2        # from a group issued to the stages
-STAGES = {"channel": 3, "row scale": 3, "timestep": 3, "bias": 1, "second": 1}
+STAGES = {"channel": 4, "row scale": 4, "timestep": 4, "bias": 1, "second": 1}
 OUTPUT = 2              # from the stages to the writer, and from there to an address
 MOVED = 2               # from an address issued to the second half of its word
 ANSWER = 1              # from there to `wvalid`; the memory counts its latency from here
 QUEUE_WORDS = 8         # words of the second operand held, of the output queue and of the writer
 PARAMETER_BEATS = 4     # M and bias of an output word
-ALIGN = 2               # the second operand is shifted beside the stages before it
+ALIGN = 3               # the second operand is shifted beside the stages before it
+FACTOR = 1              # a row factor is shifted before what it multiplies is there
 NEVER = -(1 << 60)      # a time before everything
 
 
@@ -59,7 +60,7 @@ def stage_start(name: str) -> int:
 
 def second_at(row_scale: bool) -> int:
     """Cycles from a group issued to the read of its second operand or row factor."""
-    return stage_start("row scale") if row_scale else stage_start("second") - ALIGN
+    return stage_start("row scale") - FACTOR if row_scale else stage_start("second") - ALIGN
 
 
 def setup_beats(config: Config) -> int:

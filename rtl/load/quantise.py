@@ -7,10 +7,12 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from rtl.load.beat import Beat
-from rtl.rounding import clamp, rhe, saturate
+from rtl.product import product
+from rtl.rounding import floor, narrow, one_hot, registered, window
 from spec.fixed import MULTIPLIER_BITS, NIBBLE, QUANTISED_BITS, SHIFT_BITS
 
 WIDE_BITS = 8       # of q before it is split
+COARSE, COARSE_STEPS = 8, 5     # shifts of 0, 8 … 32; |r * multiplier| is below 2**38
 
 
 class Quantiser(wiring.Component):
@@ -18,12 +20,13 @@ class Quantiser(wiring.Component):
 
     With `split`, nibble 0 is ((q + 8) & 15) - 8 and nibble 1 is (q - nibble 0) / 16; without, the
     only nibble is q itself, at most 15 in magnitude: 5 bits.
-    Latency 3 advances (product, rounding, clamp), one beat per advance, no back-pressure.
+    Latency 6 advances (operands, products, sum, shift, rounding, clamp), one beat per advance, no
+    back-pressure.
 
     Parameters
     ----------
     lanes: numbers per beat.
-    input_bits: width of a rotated carrier, signed.
+    input_bits: width of a rotated carrier, signed, at most 23.
 
     Members
     -------
@@ -33,7 +36,7 @@ class Quantiser(wiring.Component):
     i, o: beats; `i.nibble` selects the nibble.
     """
 
-    latency = 3
+    latency = 6
 
     def __init__(self, lanes, input_bits):
         self._lanes, self._input_bits = lanes, input_bits
@@ -50,25 +53,67 @@ class Quantiser(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
+        pipeline = Module()
+        m.submodules.pipeline = EnableInserter(self.advance)(pipeline)
         tags = [Signal(2, name=f"tag{k}") for k in range(self.latency - 1)]
         tags = [Cat(self.i.valid, self.i.nibble), *tags, Cat(self.o.valid, self.o.nibble)]
-        with m.If(self.advance):
-            m.d.sync += [after.eq(before) for before, after in pairwise(tags)]
+        pipeline.d.sync += [after.eq(before) for before, after in pairwise(tags)]
+        upper = tags[-3][1]
+        scale = self._scale(pipeline)
+        bounds = self._bounds(pipeline, upper)
         for lane in range(self._lanes):
-            self._lane(m, lane, upper=tags[-2][1])
+            shifted = self._shifted(pipeline, lane, *scale)
+            self._clamped(pipeline, lane, shifted, upper, *bounds)
         return m
 
-    def _lane(self, m, lane, upper):
-        product = Signal(signed(self._input_bits + MULTIPLIER_BITS), name=f"product{lane}")
-        narrow = Signal(signed(WIDE_BITS), name=f"narrow{lane}")
-        q = Signal(signed(WIDE_BITS), name=f"q{lane}")
-        only = Signal(signed(QUANTISED_BITS), name=f"only{lane}")   # the low nibble, or all of q
+    def _scale(self, m):
+        """multiplier * 2 / 2**(shift % 2), and the rest of the shift: by eights, by 4, by 2.
+
+        Shifts of 40 and more leave nothing, as does a multiplier of 0.
+        """
+        scaled, coarse, fine = Signal(MULTIPLIER_BITS + 1), Signal(COARSE_STEPS), Signal(2)
+        chosen = one_hot(self.shift[3:], COARSE_STEPS)
+        m.d.sync += [
+            scaled.eq(Mux(self.shift[0], self.multiplier, self.multiplier << 1)),
+            coarse.eq(chosen), fine.eq(self.shift[1:3]),
+        ]
+        with m.If(~chosen.any()):
+            m.d.sync += scaled.eq(0)
+        return scaled, coarse, fine
+
+    def _bounds(self, m, upper):
+        """(high, low) to compare with, and what leaves the unit instead of what is beyond them."""
+        bounds = [Signal(signed(WIDE_BITS), name=name) for name in ("above", "below")]
+        parts = [Signal(QUANTISED_BITS, name=name) for name in ("highest", "lowest")]
+        m.d.sync += [bounds[0].eq(self.high), bounds[1].eq(-self.low)]
+        m.d.sync += [part.eq(self._part(bound + (upper << (NIBBLE - 1)), upper))
+                     for bound, part in zip(bounds, parts, strict=True)]
+        return *bounds, *parts
+
+    def _part(self, q, upper):
+        """Nibble of q, or all of it; for the upper nibble 8 is already added to q."""
         sign = Mux(self.split, q[NIBBLE - 1], q[NIBBLE])
-        m.d.comb += [q.eq(clamp(narrow, self.low, self.high)), only.eq(Cat(q[:NIBBLE], sign))]
-        rounded = rhe(m, product, self.shift)
-        with m.If(self.advance):
-            m.d.sync += [
-                product.eq(self.i.data[lane] * self.multiplier),
-                narrow.eq(saturate(rounded, WIDE_BITS)),
-                self.o.data[lane].eq(Mux(upper, (q >> NIBBLE) + q[NIBBLE - 1], only)),
-            ]
+        return Mux(upper, q[NIBBLE:WIDE_BITS].as_signed(), Cat(q[:NIBBLE], sign).as_signed())
+
+    def _shifted(self, m, lane, scaled, coarse, fine):
+        """Window of r * multiplier / 2**shift, four advances later."""
+        operand = Signal(signed(self._input_bits), name=f"operand{lane}")
+        m.d.sync += operand.eq(self.i.data[lane])
+        x = window(product(m, operand, scaled, f"product{lane}"), 1)
+        x = narrow(m, x, COARSE, coarse, WIDE_BITS + 7)
+        x = narrow(m, x, 4, fine[1], WIDE_BITS + 3)
+        return registered(m, narrow(m, x, 2, fine[0], WIDE_BITS + 1), f"shifted{lane}")
+
+    def _clamped(self, m, lane, shifted, upper, above, below, highest, lowest):
+        """To the output, two advances later; the bounds are compared before it is rounded."""
+        part = Signal(QUANTISED_BITS, name=f"part{lane}")
+        high, low = Signal(name=f"high{lane}"), Signal(name=f"low{lane}")
+        whole, up = floor(shifted, WIDE_BITS)
+        rounded = Signal(WIDE_BITS, name=f"rounded{lane}")
+        m.d.comb += rounded.eq(whole + Cat(up, C(0, NIBBLE - 2), upper))
+        m.d.sync += [
+            part.eq(self._part(rounded, upper)),
+            high.eq(whole >= above),
+            low.eq(whole < below),
+            self.o.data[lane].eq(Mux(high, highest, Mux(low, lowest, part))),
+        ]

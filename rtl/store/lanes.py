@@ -4,22 +4,41 @@ from amaranth import *
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from rtl.rounding import rhe, saturate
+from rtl.product import product
+from rtl.rounding import narrow, one_hot, registered, saturate, settle, window
 from spec.fixed import CARRIER_BITS, MID_BITS, MULTIPLIER_BITS, RESIDUAL_SHIFT, SHIFT_BITS
 from spec.stages import ROW_MANTISSA_BITS, ROW_SHIFT_BITS
 
 CARRIER = signed(CARRIER_BITS)
 ALIGN_SHIFT_BITS = 5
+FACTOR_AHEAD = 1        # cycles a row factor is needed before what it multiplies
 
 
 def lanes_of(shape, lanes: int) -> data.ArrayLayout:
     return data.ArrayLayout(shape, lanes)
 
 
-class Scale(wiring.Component):
-    """o = sat(rhe(i * multiplier, shift)), per lane: product, rounding and saturation registered.
+def shifted(m, x, sixteens, shift, least, bits, name):
+    """The window `x` / 2**(16 * k + shift), for `settle` to `bits` bits: a register.
 
-    Latency 3, one group per cycle.
+    Parameters
+    ----------
+    m: module the signals are added to. x: Window.
+    sixteens: selects k, see `rtl.rounding.narrow`.
+    shift: 4 bits; those below 2**least are 0 and not looked at.
+    """
+    left = 16 - (1 << least)        # what is still to be shifted, at most
+    x = narrow(m, x, 16, sixteens, bits + 1 + left)
+    for k in reversed(range(least, 4)):
+        left -= 1 << k
+        x = narrow(m, x, 1 << k, shift[k], bits + 1 + left)
+    return registered(m, x, name)
+
+
+class Scale(wiring.Component):
+    """o = sat(rhe(i * multiplier, shift)), per lane: the multiplier of a channel, static shift.
+
+    Latency 4 (partial products, sum, shift, rounding and saturation), one group per cycle.
 
     Parameters
     ----------
@@ -30,7 +49,7 @@ class Scale(wiring.Component):
     i, multiplier: in the same cycle. shift: static, 0..47. o: result.
     """
 
-    latency = 3
+    latency = 4
 
     def __init__(self, lanes: int, in_bits: int, out_bits: int):
         self._lanes, self._in_bits, self._out_bits = lanes, in_bits, out_bits
@@ -43,30 +62,63 @@ class Scale(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        width = self._in_bits + MULTIPLIER_BITS
+        sixteens, shift = Signal(3), Signal(4)
+        m.d.sync += [sixteens.eq(one_hot(self.shift[4:], 3)), shift.eq(self.shift[:4])]
         for k in range(self._lanes):
-            product = Signal(signed(width), name=f"product{k}")
-            rounded = Signal(signed(width), name=f"rounded{k}")
-            m.d.sync += [
-                product.eq(self.i[k] * self.multiplier[k]),
-                rounded.eq(rhe(m, product, self.shift)),
-                self.o[k].eq(saturate(rounded, self._out_bits)),
-            ]
+            x = window(product(m, self.i[k], self.multiplier[k], f"product{k}"))
+            x = shifted(m, x, sixteens, shift, 0, self._out_bits, f"shifted{k}")
+            m.d.sync += self.o[k].eq(settle(m, x, self._out_bits))
+        return m
+
+
+class StepScale(wiring.Component):
+    """o = sat16(rhe(i * multiplier, shift)), per lane: the multiplier of the timestep.
+
+    Latency 4 (partial products, sum, shift, rounding and saturation), one group per cycle.
+
+    Members
+    -------
+    i: 24 bits. multiplier, shift: static, shift 0..47. o: result.
+    """
+
+    latency = 4
+
+    def __init__(self, lanes: int):
+        self._lanes = lanes
+        super().__init__({
+            "i": In(lanes_of(signed(MID_BITS), lanes)),
+            "multiplier": In(MULTIPLIER_BITS), "shift": In(SHIFT_BITS),
+            "o": Out(lanes_of(CARRIER, lanes)),
+        })
+
+    def elaborate(self, platform):
+        """One bit of the shift is in the multiplier, which is doubled for an even one."""
+        m = Module()
+        scaled, sixteens, shift = Signal(MULTIPLIER_BITS + 1), Signal(3), Signal(4)
+        m.d.sync += [
+            scaled.eq(Mux(self.shift[0], self.multiplier, self.multiplier << 1)),
+            sixteens.eq(one_hot(self.shift[4:], 3)), shift.eq(self.shift[:4]),
+        ]
+        for k in range(self._lanes):
+            x = window(product(m, self.i[k], scaled, f"product{k}"), 1)
+            x = shifted(m, x, sixteens, shift, 1, CARRIER_BITS, f"shifted{k}")
+            m.d.sync += self.o[k].eq(settle(m, x, CARRIER_BITS))
         return m
 
 
 class RowScale(wiring.Component):
-    """o = sat24(rhe(i * mantissa, shift)) or i, per lane. Latency 3, one group per cycle.
+    """o = sat24(rhe(i * mantissa, shift)) or i, per lane. Latency 4, one group per cycle.
 
     Without `enable` the factor is 1, so that the latency is always the same.
 
     Members
     -------
-    i, factors: in the same cycle; a factor is its mantissa in bits 0..10, its shift in 11..15.
-    enable: static. o: result.
+    i: FACTOR_AHEAD cycles after its factor.
+    factors: a factor is its mantissa in bits 0..10, its shift in 11..15.
+    enable: static. o: result, `latency` cycles after `i`.
     """
 
-    latency = 3
+    latency = 4
 
     def __init__(self, lanes: int):
         self._lanes = lanes
@@ -78,28 +130,37 @@ class RowScale(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        width = MID_BITS + ROW_MANTISSA_BITS
         for k in range(self._lanes):
-            factor = Signal(CARRIER_BITS, name=f"factor{k}")
-            shift = Signal(ROW_SHIFT_BITS, name=f"shift{k}")
-            product = Signal(signed(width), name=f"product{k}")
-            rounded = Signal(signed(width), name=f"rounded{k}")
-            m.d.comb += factor.eq(Mux(self.enable, self.factors[k], 1))
-            m.d.sync += [
-                product.eq(self.i[k] * factor[:ROW_MANTISSA_BITS]),
-                shift.eq(factor[ROW_MANTISSA_BITS:]),
-                rounded.eq(rhe(m, product, shift)),
-                self.o[k].eq(saturate(rounded, MID_BITS)),
-            ]
+            mantissa, fours = self._factor(m, k)
+            x = window(product(m, self.i[k], mantissa, f"product{k}"), 3)
+            x = shifted(m, x, fours[2], Cat(C(0, 2), fours[:2]), 2, MID_BITS, f"shifted{k}")
+            m.d.sync += self.o[k].eq(settle(m, x, MID_BITS))
         return m
+
+    def _factor(self, m, lane):
+        """(mantissa * 8 / 2**(shift % 4), shift / 4 beside the product), of 1 if not enabled."""
+        mantissa = Signal(ROW_MANTISSA_BITS + 3, name=f"mantissa{lane}")
+        fours = [Signal(ROW_SHIFT_BITS - 2, name=f"fours{lane}_{k}") for k in range(3)]
+        factor = self.factors[lane]
+        shift = factor[ROW_MANTISSA_BITS:]
+        m.d.sync += [
+            mantissa.eq(factor[:ROW_MANTISSA_BITS] << ~shift[:2]),
+            fours[0].eq(shift[2:]), fours[1].eq(fours[0]), fours[2].eq(fours[1]),
+        ]
+        with m.If(~self.enable):
+            m.d.sync += [mantissa.eq(8), fours[0].eq(0)]
+        return mantissa, fours[2]
 
 
 class Add(wiring.Component):
-    """o = sat16(i + addend), i - addend or i, per lane. Latency 1, one group per cycle.
+    """o = sat16(i + addend), per lane, or its complement. Latency 1, one group per cycle.
+
+    As ~x = -x - 1 and saturation commutes with it, x - y is ~(~x + y): a complement before and
+    one after make an adder subtract.
 
     Members
     -------
-    i, addend: in the same cycle. enable, subtract: static. o: result.
+    i, addend: in the same cycle. invert: static, complements the result. o: result.
     """
 
     latency = 1
@@ -108,48 +169,53 @@ class Add(wiring.Component):
         self._lanes = lanes
         super().__init__({
             "i": In(lanes_of(CARRIER, lanes)), "addend": In(lanes_of(CARRIER, lanes)),
-            "enable": In(1, init=1), "subtract": In(1), "o": Out(lanes_of(CARRIER, lanes)),
+            "invert": In(1), "o": Out(lanes_of(CARRIER, lanes)),
         })
 
     def elaborate(self, platform):
         m = Module()
         for k in range(self._lanes):
-            addend = Signal(signed(CARRIER_BITS + 1), name=f"addend{k}")
-            m.d.comb += addend.eq(Mux(self.subtract, -self.addend[k], self.addend[k]))
-            with m.If(self.enable):
-                m.d.sync += self.o[k].eq(saturate(self.i[k] + addend, CARRIER_BITS))
-            with m.Else():
-                m.d.sync += self.o[k].eq(self.i[k])
+            total = saturate(self.i[k] + self.addend[k], CARRIER_BITS)
+            m.d.sync += self.o[k].eq(total ^ self.invert.replicate(CARRIER_BITS))
         return m
 
 
 class Align(wiring.Component):
     """o = sat16(rhe(i * 2**15, shift)), per lane: the second operand at the output's exponent.
 
-    Latency 2, one group per cycle.
+    A multiplier is the shifter: i * 2**(15 - shift), or for shifts from 16 on
+    i * 2**(31 - shift) of which the lower 16 bits are dropped.
+    Latency 3 (product, choice, rounding and saturation), one group per cycle.
 
     Members
     -------
-    i: second operand. shift: static, 0..30, 15 keeps the value. o: result.
+    i: second operand. shift: static, 0..30, 15 keeps the value. enable: static, else o is 0.
+    o: result.
     """
 
-    latency = 2
+    latency = 3
 
     def __init__(self, lanes: int):
         self._lanes = lanes
         super().__init__({
-            "i": In(lanes_of(CARRIER, lanes)), "shift": In(ALIGN_SHIFT_BITS),
+            "i": In(lanes_of(CARRIER, lanes)), "shift": In(ALIGN_SHIFT_BITS), "enable": In(1),
             "o": Out(lanes_of(CARRIER, lanes)),
         })
 
     def elaborate(self, platform):
         m = Module()
+        power, right = Signal(RESIDUAL_SHIFT + 1), Signal()
+        m.d.sync += [
+            power.eq(Cat(self.shift[:4] == RESIDUAL_SHIFT - k for k in range(len(power)))),
+            right.eq(self.shift[4]),
+        ]
         for k in range(self._lanes):
             raised = Signal(signed(CARRIER_BITS + RESIDUAL_SHIFT), name=f"raised{k}")
-            rounded = Signal(signed(CARRIER_BITS + RESIDUAL_SHIFT), name=f"rounded{k}")
-            m.d.comb += raised.eq(self.i[k] << RESIDUAL_SHIFT)
+            x = registered(m, narrow(m, window(raised), 16, right, CARRIER_BITS + 1), f"x{k}")
             m.d.sync += [
-                rounded.eq(rhe(m, raised, self.shift)),
-                self.o[k].eq(saturate(rounded, CARRIER_BITS)),
+                raised.eq(self.i[k] * power),
+                self.o[k].eq(settle(m, x, CARRIER_BITS)),
             ]
+            with m.If(~self.enable):
+                m.d.sync += self.o[k].eq(0)
         return m

@@ -4,13 +4,23 @@ from amaranth import *
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from rtl.store.lanes import ALIGN_SHIFT_BITS, CARRIER, Add, Align, RowScale, Scale, lanes_of
+from rtl.store.lanes import (
+    ALIGN_SHIFT_BITS,
+    CARRIER,
+    FACTOR_AHEAD,
+    Add,
+    Align,
+    RowScale,
+    Scale,
+    StepScale,
+    lanes_of,
+)
 from spec.fixed import ACCUMULATOR_BITS, CARRIER_BITS, MID_BITS, MULTIPLIER_BITS, SHIFT_BITS
 
 STAGES = (                                              # in order, with their latencies
     ("channel", Scale.latency),                         # mid = sat24(rhe(acc * M[o], S1))
     ("row scale", RowScale.latency),                    # mid = sat24(rhe(mid * R[row], L[row]))
-    ("timestep", Scale.latency),                        # y = sat16(rhe(mid * Mt, St))
+    ("timestep", StepScale.latency),                    # y = sat16(rhe(mid * Mt, St))
     ("bias", Add.latency),                              # y = sat16(y + bias[o])
     ("second", Add.latency),                            # y = sat16(y +- align(x2)); and the gate
     # statistics: sums per row and channel of y belong here
@@ -47,7 +57,7 @@ class Requantise(wiring.Component):
     """
 
     latency = sum(latency for _, latency in STAGES)
-    row_at = stage_start("row scale")
+    row_at = stage_start("row scale") - FACTOR_AHEAD
     bias_at = stage_start("bias")
     second_at = stage_start("second") - Align.latency
 
@@ -74,7 +84,7 @@ class Requantise(wiring.Component):
         lanes = self._lanes
         m.submodules.channel = channel = Scale(lanes, ACCUMULATOR_BITS, MID_BITS)
         m.submodules.row = row = RowScale(lanes)
-        m.submodules.timestep = timestep = Scale(lanes, MID_BITS, CARRIER_BITS)
+        m.submodules.timestep = timestep = StepScale(lanes)
         m.submodules.bias = bias = Add(lanes)
         m.submodules.align = align = Align(lanes)
         m.submodules.second = second = Add(lanes)
@@ -86,16 +96,17 @@ class Requantise(wiring.Component):
             row.factors.eq(self.factors),
             row.enable.eq(self.row_scale),
             timestep.i.eq(row.o),
-            Value.cast(timestep.multiplier).eq(self.step_multiplier.replicate(lanes)),
+            timestep.multiplier.eq(self.step_multiplier),
             timestep.shift.eq(self.step_shift),
             bias.i.eq(timestep.o),
             bias.addend.eq(self.bias),
             align.i.eq(self.second),
             align.shift.eq(self.residual_shift),
+            align.enable.eq(self.residual != 0),
             second.i.eq(bias.o),
             second.addend.eq(align.o),
-            second.enable.eq(self.residual != 0),
-            second.subtract.eq(self.residual[1]),
+            bias.invert.eq(self.residual[1]),
+            second.invert.eq(self.residual[1]),
             self.o.eq(second.o),
         ]
         return m

@@ -1,0 +1,30 @@
+"""Products wider than a hardware multiplier, as two of 18 x 18 bits and an adder."""
+
+from amaranth import *
+
+LOW_BITS = 18       # of the wide factor, unsigned: the ports of an unsigned multiplier
+LATENCY = 2         # partial products, sum
+
+
+def product(m, a, b, name):
+    """a * b, registered twice. One product per cycle.
+
+    The upper product is a signed one, so its second factor has to be narrower by a bit.
+
+    Parameters
+    ----------
+    m: module the registers are added to.
+    a: signed, 19..36 bits, from a register. b: unsigned, at most 17 bits, from a register.
+    """
+    width = len(a) + len(b)
+    low = Signal(LOW_BITS + len(b), name=f"{name}_low")
+    high = Signal(signed(width - LOW_BITS), name=f"{name}_high")
+    upper = Signal(signed(width - LOW_BITS), name=f"{name}_upper")
+    lower = Signal(LOW_BITS, name=f"{name}_lower")
+    m.d.sync += [
+        low.eq(a[:LOW_BITS] * b),
+        high.eq(a[LOW_BITS:].as_signed() * b),
+        lower.eq(low[:LOW_BITS]),
+        upper.eq(high + low[LOW_BITS:]),
+    ]
+    return Cat(lower, upper).as_signed()
