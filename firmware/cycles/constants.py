@@ -34,7 +34,7 @@ ARRAY_TO_BANK = 3       # from the last sum out of the array to a complete bank
 # rtl/store
 GROUPS = 4              # cycles per output word
 READ_LATENCY = 2        # from a group issued to the stages
-STAGES = {"channel": 4, "row scale": 4, "timestep": 4, "bias": 1, "second": 1}
+STAGES = {"channel": 5, "row scale": 5, "timestep": 5, "bias": 1, "second": 1}
 OUTPUT = 2              # from the stages to the writer, and from there to an address
 MOVED = 2               # from an address issued to the second half of its word
 ANSWER = 1              # from there to `wvalid`; the memory counts its latency from here

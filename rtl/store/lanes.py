@@ -1,5 +1,7 @@
 """The cells of the store's stages: the same registered arithmetic in every lane."""
 
+from itertools import pairwise
+
 from amaranth import *
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
@@ -19,26 +21,29 @@ def lanes_of(shape, lanes: int) -> data.ArrayLayout:
 
 
 def shifted(m, x, sixteens, shift, least, bits, name):
-    """The window `x` / 2**(16 * k + shift), for `settle` to `bits` bits: a register.
+    """The window `x` / 2**(16 * k + shift), for `settle` to `bits` bits, two cycles later.
 
     Parameters
     ----------
     m: module the signals are added to. x: Window.
     sixteens: selects k, see `rtl.rounding.narrow`.
-    shift: 4 bits; those below 2**least are 0 and not looked at.
+    shift: 4 bits; those below 2**least are 0 and not looked at. Bits 0..2 come a cycle later.
     """
     left = 16 - (1 << least)        # what is still to be shifted, at most
     x = narrow(m, x, 16, sixteens, bits + 1 + left)
     for k in reversed(range(least, 4)):
         left -= 1 << k
         x = narrow(m, x, 1 << k, shift[k], bits + 1 + left)
+        if k == 3:
+            x = registered(m, x, f"{name}_by_eights")
     return registered(m, x, name)
 
 
 class Scale(wiring.Component):
     """o = sat(rhe(i * multiplier, shift)), per lane: the multiplier of a channel, static shift.
 
-    Latency 4 (partial products, sum, shift, rounding and saturation), one group per cycle.
+    Latency 5 (partial products, sum, two of shifting, rounding with saturation), one group per
+    cycle.
 
     Parameters
     ----------
@@ -49,7 +54,7 @@ class Scale(wiring.Component):
     i, multiplier: in the same cycle. shift: static, 0..47. o: result.
     """
 
-    latency = 4
+    latency = 5
 
     def __init__(self, lanes: int, in_bits: int, out_bits: int):
         self._lanes, self._in_bits, self._out_bits = lanes, in_bits, out_bits
@@ -74,14 +79,15 @@ class Scale(wiring.Component):
 class StepScale(wiring.Component):
     """o = sat16(rhe(i * multiplier, shift)), per lane: the multiplier of the timestep.
 
-    Latency 4 (partial products, sum, shift, rounding and saturation), one group per cycle.
+    Latency 5 (partial products, sum, two of shifting, rounding with saturation), one group per
+    cycle.
 
     Members
     -------
     i: 24 bits. multiplier, shift: static, shift 0..47. o: result.
     """
 
-    latency = 4
+    latency = 5
 
     def __init__(self, lanes: int):
         self._lanes = lanes
@@ -107,7 +113,7 @@ class StepScale(wiring.Component):
 
 
 class RowScale(wiring.Component):
-    """o = sat24(rhe(i * mantissa, shift)) or i, per lane. Latency 4, one group per cycle.
+    """o = sat24(rhe(i * mantissa, shift)) or i, per lane. Latency 5, one group per cycle.
 
     Without `enable` the factor is 1, so that the latency is always the same.
 
@@ -118,7 +124,7 @@ class RowScale(wiring.Component):
     enable: static. o: result, `latency` cycles after `i`.
     """
 
-    latency = 4
+    latency = 5
 
     def __init__(self, lanes: int):
         self._lanes = lanes
@@ -133,23 +139,25 @@ class RowScale(wiring.Component):
         for k in range(self._lanes):
             mantissa, fours = self._factor(m, k)
             x = window(product(m, self.i[k], mantissa, f"product{k}"), 3)
-            x = shifted(m, x, fours[2], Cat(C(0, 2), fours[:2]), 2, MID_BITS, f"shifted{k}")
+            shift = Cat(C(0, 2), fours[3][0], fours[2][1])
+            x = shifted(m, x, fours[2][2], shift, 2, MID_BITS, f"shifted{k}")
             m.d.sync += self.o[k].eq(settle(m, x, MID_BITS))
         return m
 
     def _factor(self, m, lane):
-        """(mantissa * 8 / 2**(shift % 4), shift / 4 beside the product), of 1 if not enabled."""
+        """(mantissa * 8 / 2**(shift % 4), shift / 4 from then on), of 1 if not enabled."""
         mantissa = Signal(ROW_MANTISSA_BITS + 3, name=f"mantissa{lane}")
-        fours = [Signal(ROW_SHIFT_BITS - 2, name=f"fours{lane}_{k}") for k in range(3)]
+        fours = [Signal(ROW_SHIFT_BITS - 2, name=f"fours{lane}_{k}") for k in range(4)]
         factor = self.factors[lane]
         shift = factor[ROW_MANTISSA_BITS:]
         m.d.sync += [
             mantissa.eq(factor[:ROW_MANTISSA_BITS] << ~shift[:2]),
-            fours[0].eq(shift[2:]), fours[1].eq(fours[0]), fours[2].eq(fours[1]),
+            fours[0].eq(shift[2:]),
+            *(after.eq(before) for before, after in pairwise(fours)),
         ]
         with m.If(~self.enable):
             m.d.sync += [mantissa.eq(8), fours[0].eq(0)]
-        return mantissa, fours[2]
+        return mantissa, fours
 
 
 class Add(wiring.Component):
