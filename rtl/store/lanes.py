@@ -7,7 +7,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from rtl.product import product
-from rtl.rounding import narrow, one_hot, registered, saturate, settle, window
+from rtl.rounding import floor, narrow, one_hot, registered, saturate, settle, window
 from spec.fixed import CARRIER_BITS, MID_BITS, MULTIPLIER_BITS, RESIDUAL_SHIFT, SHIFT_BITS
 from spec.stages import ROW_MANTISSA_BITS, ROW_SHIFT_BITS
 
@@ -77,14 +77,14 @@ class Scale(wiring.Component):
 
 
 class StepScale(wiring.Component):
-    """o = sat16(rhe(i * multiplier, shift)), per lane: the multiplier of the timestep.
+    """o + up = sat16(rhe(i * multiplier, shift)), per lane: the multiplier of the timestep.
 
-    Latency 5 (partial products, sum, two of shifting, rounding with saturation), one group per
-    cycle.
+    Latency 5 (partial products, sum, two of shifting, saturation), one group per cycle. The adder
+    that comes next has a place for `up`, so the rounding has none of its own.
 
     Members
     -------
-    i: 24 bits. multiplier, shift: static, shift 0..47. o: result.
+    i: 24 bits. multiplier, shift: static, shift 0..47. o, up: result.
     """
 
     latency = 5
@@ -94,7 +94,7 @@ class StepScale(wiring.Component):
         super().__init__({
             "i": In(lanes_of(signed(MID_BITS), lanes)),
             "multiplier": In(MULTIPLIER_BITS), "shift": In(SHIFT_BITS),
-            "o": Out(lanes_of(CARRIER, lanes)),
+            "o": Out(lanes_of(CARRIER, lanes)), "up": Out(lanes),
         })
 
     def elaborate(self, platform):
@@ -108,7 +108,9 @@ class StepScale(wiring.Component):
         for k in range(self._lanes):
             x = window(product(m, self.i[k], scaled, f"product{k}"), 1)
             x = shifted(m, x, sixteens, shift, 1, CARRIER_BITS, f"shifted{k}")
-            m.d.sync += self.o[k].eq(settle(m, x, CARRIER_BITS))
+            whole, up = floor(x, CARRIER_BITS)
+            largest = whole[:CARRIER_BITS - 1].all() & ~x.sign
+            m.d.sync += [self.o[k].eq(saturate(whole, CARRIER_BITS)), self.up[k].eq(up & ~largest)]
         return m
 
 
@@ -161,14 +163,14 @@ class RowScale(wiring.Component):
 
 
 class Add(wiring.Component):
-    """o = sat16(i + addend), per lane, or its complement. Latency 1, one group per cycle.
+    """o = sat16(i + addend + up), per lane, or its complement. Latency 1, one group per cycle.
 
     As ~x = -x - 1 and saturation commutes with it, x - y is ~(~x + y): a complement before and
     one after make an adder subtract.
 
     Members
     -------
-    i, addend: in the same cycle. invert: static, complements the result. o: result.
+    i, addend, up: in the same cycle. invert: static, complements the result. o: result.
     """
 
     latency = 1
@@ -177,28 +179,32 @@ class Add(wiring.Component):
         self._lanes = lanes
         super().__init__({
             "i": In(lanes_of(CARRIER, lanes)), "addend": In(lanes_of(CARRIER, lanes)),
-            "invert": In(1), "o": Out(lanes_of(CARRIER, lanes)),
+            "up": In(lanes), "invert": In(1), "o": Out(lanes_of(CARRIER, lanes)),
         })
 
     def elaborate(self, platform):
         m = Module()
         for k in range(self._lanes):
-            total = saturate(self.i[k] + self.addend[k], CARRIER_BITS)
-            m.d.sync += self.o[k].eq(total ^ self.invert.replicate(CARRIER_BITS))
+            total = Signal(signed(CARRIER_BITS + 2), name=f"total{k}")      # bit 0 carries `up`
+            limited = saturate(total >> 1, CARRIER_BITS)
+            m.d.comb += total.eq(Cat(C(1, 1), self.i[k]).as_signed()
+                                 + Cat(self.up[k], self.addend[k]).as_signed())
+            m.d.sync += self.o[k].eq(limited ^ self.invert.replicate(CARRIER_BITS))
         return m
 
 
 class Align(wiring.Component):
-    """o = sat16(rhe(i * 2**15, shift)), per lane: the second operand at the output's exponent.
+    """o + up = sat16(rhe(i * 2**15, shift)), per lane: the second operand at another exponent.
 
     A multiplier is the shifter: i * 2**(15 - shift), or for shifts from 16 on
     i * 2**(31 - shift) of which the lower 16 bits are dropped.
-    Latency 3 (product, choice, rounding and saturation), one group per cycle.
+    What rounds is smaller than what saturates: no sum is beyond 16 bits.
+    Latency 3 (product, choice, saturation), one group per cycle.
 
     Members
     -------
-    i: second operand. shift: static, 0..30, 15 keeps the value. enable: static, else o is 0.
-    o: result.
+    i: second operand. shift: static, 0..30, 15 keeps the value. enable: static, else 0 comes out.
+    o, up: result.
     """
 
     latency = 3
@@ -207,7 +213,7 @@ class Align(wiring.Component):
         self._lanes = lanes
         super().__init__({
             "i": In(lanes_of(CARRIER, lanes)), "shift": In(ALIGN_SHIFT_BITS), "enable": In(1),
-            "o": Out(lanes_of(CARRIER, lanes)),
+            "o": Out(lanes_of(CARRIER, lanes)), "up": Out(lanes),
         })
 
     def elaborate(self, platform):
@@ -220,10 +226,11 @@ class Align(wiring.Component):
         for k in range(self._lanes):
             raised = Signal(signed(CARRIER_BITS + RESIDUAL_SHIFT), name=f"raised{k}")
             x = registered(m, narrow(m, window(raised), 16, right, CARRIER_BITS + 1), f"x{k}")
+            whole, up = floor(x, CARRIER_BITS)
             m.d.sync += [
                 raised.eq(self.i[k] * power),
-                self.o[k].eq(settle(m, x, CARRIER_BITS)),
+                self.o[k].eq(saturate(whole, CARRIER_BITS)), self.up[k].eq(up),
             ]
             with m.If(~self.enable):
-                m.d.sync += self.o[k].eq(0)
+                m.d.sync += [self.o[k].eq(0), self.up[k].eq(0)]
         return m
