@@ -27,6 +27,14 @@ from firmware.transport import Transport
 from golden.layer import run_layer
 from golden.models.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from spec import Config
+from spec.descriptor import (
+    DESCRIPTOR_BYTES,
+    FIELDS,
+    STEP_BYTES,
+    STEP_FIELDS,
+    pack,
+    unpack,
+)
 
 KIND = "reproducer"
 
@@ -39,7 +47,7 @@ class Reproducer:
     -------
     layer: name of the core's layer (of a product, the head).
     config, memory_bytes: of the device.
-    descriptor, output: byte addresses.
+    descriptor, output: byte addresses; all addresses are as if the memory began at 0.
     timestep: what the register TIMESTEP held.
     cycles: estimate of the tile plan.
     pieces: address and bytes of everything the layer reads.
@@ -121,19 +129,35 @@ def _expected(device: DeviceNetwork, node: NodeProgram, index: int, operands: Ho
 
 def _snapshot(device: DeviceNetwork, node: NodeProgram, index: int, expected: Tensor,
               got: Tensor) -> Reproducer:
-    program, read = node.layers[index], device.transport.read_memory
+    program, base = node.layers[index], device.transport.memory_base
     need = sizes(program.layer, program.config)
-    places = [*zip(program.at.sources, need.sources, strict=True)]
-    places += [(getattr(program.at, name), getattr(need, name)) for name in ("second", *CONSTANTS)
-               if getattr(need, name)]
+    places = [("source", *place) for place in zip(program.at.sources, need.sources, strict=True)]
+    places += [(name, getattr(program.at, name), getattr(need, name))
+               for name in ("second", *CONSTANTS) if getattr(need, name)]
+    pieces = tuple(
+        (address - base, _moved(name, device.transport.read_memory(address, size), base))
+        for name, address, size in places)
     return Reproducer(
         layer=program.layer.name, config=program.config,
-        memory_bytes=device.program.memory.total_bytes, descriptor=program.descriptor_address,
-        output=program.output, timestep=device.entry(node), cycles=program.plan.cycles,
-        pieces=tuple((address, read(address, size)) for address, size in places),
+        memory_bytes=device.program.memory.total_bytes,
+        descriptor=program.descriptor_address - base, output=program.output - base,
+        timestep=device.entry(node), cycles=program.plan.cycles, pieces=pieces,
         expected=expected, got=got,
         about={"fields": program.descriptor, "description": asdict(program.layer),
                "altered": altered_constants(program, device.transport)})
+
+
+def _moved(piece: str, image: bytes, base: int) -> bytes:
+    """A descriptor or step table as it is in a memory that begins at 0, not at `base`."""
+    fields = {"descriptor": FIELDS, "steps": STEP_FIELDS}.get(piece)
+    if not base or fields is None:
+        return image
+    size = DESCRIPTOR_BYTES if piece == "descriptor" else STEP_BYTES
+    wide = [f.name for f in fields if f.bits == 64]     # the addresses; 0 is none
+    entries = (unpack(fields, image[at:at + size]) for at in range(0, len(image), size))
+    return b"".join(
+        pack(fields, size // 4, entry | {n: entry[n] - base for n in wide if entry[n] >= base})
+        for entry in entries)
 
 
 def altered_constants(program: Program, transport: Transport) -> list[str]:

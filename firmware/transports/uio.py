@@ -7,6 +7,7 @@ import os
 import select
 import socket
 import stat
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -143,19 +144,17 @@ def open_uio(device: str = "/dev/uio0", memory: str = "udmabuf0", *, clock_mhz: 
 
     Raises
     ------
-    OSError: something is not there or may not be used; one line says what.
+    OSError, RuntimeError: something is not there or may not be used; one line says what.
     ValueError: a memory or clock that makes no sense.
     """
     path = (root / device.lstrip("/")).resolve()
-    shared = open_memory(memory, root)
-    try:
+    with ExitStack() as undo:
         registers = UioRegisters(path, root / "sys/class/uio" / path.name / "maps")
-        try:
-            interrupt: Interrupt = Polling() if poll else _interrupt(registers)
-            return BoardTransport(registers, shared, interrupt, clock_mhz)
-        except (OSError, ValueError):
-            registers.close()
-            raise
-    except (OSError, ValueError):
-        shared.close()
-        raise
+        undo.callback(registers.close)
+        shared = open_memory(memory, root)
+        undo.callback(shared.close)
+        interrupt: Interrupt = Polling() if poll else _interrupt(registers)
+        undo.callback(interrupt.close)
+        transport = BoardTransport(registers, shared, interrupt, clock_mhz)
+        undo.pop_all()      # all of it is there: keep it
+    return transport

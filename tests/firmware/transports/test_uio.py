@@ -136,7 +136,7 @@ def test_no_device(tmp_path):
     with pytest.raises(FileNotFoundError) as caught:
         opened(tmp_path)
     assert str(caught.value) == (
-        f"{tmp_path}/dev/udmabuf0: no such u-dma-buf, nor any other udmabuf; see docs/linux.md")
+        f"{tmp_path}/dev/uio0: no such UIO device, nor any other uio; see docs/linux.md")
 
 
 def test_another_device(board, tmp_path):
