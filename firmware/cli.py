@@ -70,6 +70,8 @@ def layer(
         upsample=upsample, padding=padding, residual=cast(Residual, residual),
         timesteps=timesteps)
     chosen = config_by_name(config)
+    if backend not in ("rtl", "golden", "uio"):
+        raise ValueError(f"backend: wanted rtl, golden or uio, got {backend!r}")
     place = board.Board(
         device=device, memory=memory, clock_mhz=clock_mhz, poll=poll, root=root)
     with place.open() if backend == "uio" else nullcontext() as transport:

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from firmware.cli import main
+from firmware.compare import compare_layer, make_layer
 from firmware.transports.verilated import VerilatedTransport
 from spec import config_by_name
 
@@ -50,3 +51,15 @@ def test_memory_bounds() -> None:
     with (VerilatedTransport(config_by_name("n4"), 64) as transport,
           pytest.raises(ValueError, match="wanted a range within 64 bytes, got 8 bytes at 0x3c")):
         transport.read_memory(60, 8)
+
+
+def test_a_memory_that_begins_elsewhere() -> None:
+    """Programs are compiled for the base: nothing is written below it."""
+    config, base = config_by_name("n4"), 1 << 20
+    layer = make_layer(op="conv3x3", channels=(6, 4), out_channels=5, height=5, width=4,
+                       residual="add", timesteps=2)
+    with VerilatedTransport(config, 2 * base) as transport:
+        transport.memory_base, transport.memory_bytes = base, base
+        result = compare_layer(layer, config, timestep=1, transport=transport)
+        assert not transport.device.memory[:base].any()
+    assert result["mismatches"] == 0 and result["cycles"] > 0

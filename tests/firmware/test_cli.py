@@ -83,7 +83,7 @@ def test_help_names_the_options(capsys):
     (["--timesteps", "0"], "timesteps: wanted an integer in 1..65535, got 0"),
     (["--memory-latency", "0"], "memory latency: wanted at least 1 cycle, got 0"),
     (["--seed", "-1"], "seed: wanted 0..9223372036854775807, got -1"),
-    (["--backend", "fpga"], "backend: wanted rtl or golden, got 'fpga'"),
+    (["--backend", "fpga"], "backend: wanted rtl, golden or uio, got 'fpga'"),
     (["--size", "300", "300"], "does not fit n4: the smallest tile needs 300 accumulator words"),
     (["--op", "linear", "--channels", "60000", "60000", "--size", "1", "1"],
      "weights of 3600000000 elements does not fit"),
