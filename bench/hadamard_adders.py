@@ -26,12 +26,12 @@ ADDERS = ("$add", "$sub")
 
 def forward(config: Config) -> Hadamard:
     """int16 carriers to rotated carriers."""
-    return Hadamard(config.lanes, CARRIER_BITS, config.rotation_bits)
+    return Hadamard(config.lanes, CARRIER_BITS, inverse=False)
 
 
 def inverse(config: Config) -> Hadamard:
     """Quantised values to operands."""
-    return Hadamard(config.lanes, QUANTISED_BITS, config.operand_bits)
+    return Hadamard(config.lanes, QUANTISED_BITS, inverse=True, output_bits=config.operand_bits)
 
 
 def cells(hadamard: Hadamard) -> tuple[Counter[str], Counter[str]]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from golden.load import quantise, rotate, split_nibbles
+from rtl.load.hadamard import exchanged
 from spec.fixed import MAX_ORDER, nibbles, symmetric_max
 
 CHANNEL, WIDTH = 0, 1
@@ -39,7 +40,14 @@ def block_beats(axis: int, order: int, lanes: int) -> int:
     return 2 << order if axis == WIDTH else max(2, (1 << order) // lanes)
 
 
-def rotation_stream(axis: int, order: int, lanes: int, bits: int, rng: random.Random) -> Stream:
+def exchange(beats: list[tuple[int, Row]], axis: int, order: int) -> list[tuple[int, Row]]:
+    """Natural order to that between the forward transform and the inverse, or back."""
+    mask = exchanged(len(beats[0][1]), axis, order)
+    return [beats[t ^ mask] for t in range(len(beats))]
+
+
+def rotation_stream(axis: int, order: int, lanes: int, bits: int, rng: random.Random,
+                    inverse: bool = False) -> Stream:
     """A few blocks of random numbers and extremes, whose nibble tags change between blocks."""
     block = block_beats(axis, order, lanes)
     blocks = rng.randint(1, max(2, 24 // block))
@@ -49,8 +57,12 @@ def rotation_stream(axis: int, order: int, lanes: int, bits: int, rng: random.Ra
     if rng.random() < 0.3:
         rows[:block] = [[-top] * lanes] * block
     tags = [tag for _ in range(blocks) for tag in [rng.getrandbits(1)] * block]
-    return Stream({"axis": axis, "order": order}, list(zip(tags, rows, strict=True)),
-                  list(zip(tags, rotated(rows, axis, order), strict=True)))
+    beats = list(zip(tags, rows, strict=True))
+    results = list(zip(tags, rotated(rows, axis, order), strict=True))
+    settings = {"axis": axis, "order": order}
+    if inverse:
+        return Stream(settings, exchange(beats, axis, order), results)
+    return Stream(settings, beats, exchange(results, axis, order))
 
 
 def quantised_streams(multiplier: int, shift: int, bits: int, values: Sequence[int],

@@ -15,11 +15,12 @@ from spec import PRESETS
 from spec.fixed import CARRIER_BITS, NIBBLE
 
 
-def shapes(name: str) -> dict[str, tuple[int, int, int]]:
-    """(lanes, input bits, output bits) of both transforms of a preset."""
+def build(name: str, transform: str) -> Hadamard:
+    """One of both transforms of a preset."""
     config = PRESETS[name]
-    return {"forward": (config.lanes, CARRIER_BITS, config.rotation_bits),
-            "inverse": (config.lanes, NIBBLE, config.operand_bits)}
+    if transform == "forward":
+        return Hadamard(config.lanes, CARRIER_BITS, inverse=False)
+    return Hadamard(config.lanes, NIBBLE, inverse=True, output_bits=config.operand_bits)
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
@@ -30,7 +31,9 @@ async def equals_golden(dut):
     driver = BeatDriver(dut, lanes, rng, gap)
     await start(dut, advance=0, i__valid=0, axis=0, order=0)
     for axis, order in rng.sample(AXES_AND_ORDERS, len(AXES_AND_ORDERS)):
-        stream, first = rotation_stream(axis, order, lanes, bits, rng), latency(lanes, axis, order)
+        inverse = os.environ["TRANSFORM"] == "inverse"
+        stream = rotation_stream(axis, order, lanes, bits, rng, inverse)
+        first = latency(lanes, axis, order)
         dut.axis.value, dut.order.value = axis, order
         driver.outputs, driver.arrivals, driver.advances = [], [], 0
         await driver.send(stream.beats, flush=first)
@@ -41,6 +44,7 @@ async def equals_golden(dut):
 @pytest.mark.parametrize("gap", [0.0, 0.3])
 @pytest.mark.parametrize(("name", "transform"), [("n16", "forward"), ("n4", "inverse")])
 def test_hadamard(name, transform, gap):
-    lanes, bits, output_bits = shapes(name)[transform]
-    run_block(Hadamard(lanes, bits, output_bits), f"hadamard_{transform}_{name}", __name__,
-              seed=5, parameters={"LANES": str(lanes), "BITS": str(bits), "GAP": str(gap)})
+    dut = build(name, transform)
+    bits = len(dut.i.data[0])
+    run_block(dut, f"hadamard_{transform}_{name}", __name__, seed=5, parameters={
+        "LANES": str(dut.lanes), "BITS": str(bits), "GAP": str(gap), "TRANSFORM": transform})

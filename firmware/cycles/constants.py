@@ -18,7 +18,8 @@ BEAT = 2                # from `rvalid` to the beat at the unit
 # rtl/control/fetch.py
 FETCH_STATES = 17       # states and hand-overs of the two reads, and the last checks
 # rtl/load
-SEQUENCE = 4            # from START, or from `next`, to a valid chunk
+QUEUE = 2               # from the first request of a chunk to the data side's knowing of it
+NEXT = 3                # between two chunks that the data side takes
 REQUESTS = 7            # from START, or from the last request of a chunk, to the next one
 QUANTISER = 6
 TIME_STAGES = MAX_ORDER + 1
@@ -84,7 +85,7 @@ def _enabled(time: int, lane_stages: int, axis: int, order: int) -> int:
 def load_latency(config: Config, axis: int, order: int) -> int:
     """Advances from a beat of carriers to its operands, `rtl.load.unit.latency`."""
     lane_stages = config.lanes.bit_length() - 1
-    rotation = lane_stages + sum(
+    rotation = lane_stages + 1 + sum(
         1 + (_enabled(k, lane_stages, axis, order) << k) for k in range(TIME_STAGES))
     return 2 * rotation + QUANTISER
 

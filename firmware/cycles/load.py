@@ -1,13 +1,15 @@
 """The clock of the load unit: when each chunk is in the operand buffer."""
 
+from bisect import bisect_left
 from dataclasses import dataclass, replace
 
 from firmware.cycles.constants import (
     BANK_DONE,
     BANK_FREE,
     NEVER,
+    NEXT,
+    QUEUE,
     REQUESTS,
-    SEQUENCE,
     load_latency,
 )
 from firmware.cycles.nest import Chunk, Nest
@@ -49,16 +51,21 @@ class Loaded:
             halted=self.halted + cycles, claimed=self.claimed + cycles,
             ready=self.ready + cycles)
 
-    def waiting(self, begin: int, end: int) -> int:
+    def waiting(self, begin: int, end: int, taken: list[int]) -> int:
         """Cycles from `begin` to `end` in which a beat was wanted and not there.
 
-        Those after the first beat are taken to be spread evenly.
+        `taken`: when the latest beats were. If it does not go back far enough, those that were
+        late are thought to be spread evenly over the chunk.
         """
         early = _overlap(self.start, self.first, begin, end)
+        low, high = max(begin, self.first), min(end, self.last + 1)
+        if low >= high:
+            return early
+        late = high - low - _overlap(self.halted, self.claimed, low, high)
+        if taken[0] <= low:
+            return early + late - (bisect_left(taken, high) - bisect_left(taken, low))
         halted = _overlap(self.halted, self.claimed, self.first, self.last)
         total = self.last + 1 - self.first - halted
-        late = _overlap(self.first, self.last + 1, begin, end) - _overlap(
-            self.halted, self.claimed, max(begin, self.first), min(end, self.last))
         return early + late * (total - self.inside) // total
 
 
@@ -88,7 +95,7 @@ class LoadClock:
         """Let the first beats of the next chunk in; returns the one before, now `ready`."""
         before, reading = self.current, self._reading
         valid = REQUESTS + (reading.accepted + chunk.seek if reading else 0)
-        self._loaded = max(SEQUENCE, self._loaded + SEQUENCE, self._taken + 1,
+        self._loaded = max(valid + QUEUE, self._loaded + NEXT, self._taken + 1,
                            before.last + 1 if before else 0)
         reading = self._reading = Reading(self.port, chunk, valid)
         beats, mark = reading.left, len(self.port.taken)
@@ -166,8 +173,8 @@ class LoadClock:
 
     def waiting(self, begin: int, end: int) -> int:
         """Cycles from `begin` to `end` in which the unit wanted a beat that was not there."""
-        return sum(loaded.waiting(begin, end) for loaded in (self._before, self.current)
-                   if loaded)
+        return sum(loaded.waiting(begin, end, self.port.taken)
+                   for loaded in (self._before, self.current) if loaded)
 
     def shift(self, cycles: int) -> None:
         """Let everything have happened `cycles` later."""

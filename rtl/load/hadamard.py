@@ -1,14 +1,15 @@
 """Streaming Hadamard transform of order 0..6 along the channels or the width."""
 
 from amaranth import *
-from amaranth.lib import memory, wiring
+from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from rtl.load.beat import Beat
+from rtl.load.butterfly import SLOT_BITS, LaneStage, TimeStage
 from spec.fixed import MAX_ORDER
 
 CHANNEL, WIDTH = 0, 1
-TIME_STAGES = MAX_ORDER + 1     # delays 1, 2, 4 … 64 beats
+TIME_STAGES = MAX_ORDER + 1     # delays 64, 32 … 1 beats
 
 
 def _enabled(time, lane_stages, axis, order):
@@ -18,156 +19,67 @@ def _enabled(time, lane_stages, axis, order):
 
 
 def latency(lanes, axis, order):
-    """Advances from a beat to its transform: 1 per stage and the delays of the enabled ones."""
+    """Advances from a beat to its transform: 1 per stage, 1 at the end, and the delays."""
     lane_stages = lanes.bit_length() - 1
-    return lane_stages + sum(
+    return lane_stages + 1 + sum(
         1 + _enabled(k, lane_stages, axis, order) * (1 << k) for k in range(TIME_STAGES))
 
 
-class LaneStage(wiring.Component):
-    """Butterfly between the lanes l and l + 2**bit; adds one bit; latency 1 advance.
+def exchanged(lanes, axis, order):
+    """Value at beat t of a forward transform is that of beat `t ^ exchanged` in natural order."""
+    lane_stages = lanes.bit_length() - 1
+    return sum(_enabled(k, lane_stages, axis, order) << k for k in range(TIME_STAGES))
 
-    Members
-    -------
-    enable: static; a disabled stage hands its input on.
-    advance: clock enable of everything in the pipeline.
-    i, o: beats.
+
+def flipped(lanes, axis, order):
+    """Whether the stages of a forward transform negate, for integers and for signals.
+
+    Those with a delay do if disabled, the last if enabled: an odd number of them.
     """
-
-    def __init__(self, lanes, bit, input_bits, output_bits):
-        self._lanes, self._bit = lanes, bit
-        super().__init__({
-            "enable": In(1), "advance": In(1),
-            "i": In(Beat(lanes, input_bits)), "o": Out(Beat(lanes, output_bits)),
-        })
-
-    def elaborate(self, platform):
-        m = Module()
-        stride = 1 << self._bit
-        with m.If(self.advance):
-            m.d.sync += [self.o.valid.eq(self.i.valid), self.o.nibble.eq(self.i.nibble)]
-            for lane in range(self._lanes):
-                a, b = self.i.data[lane], self.i.data[lane ^ stride]
-                result = b - a if lane & stride else a + b
-                m.d.sync += self.o.data[lane].eq(Mux(self.enable, result, a))
-        return m
+    lane_stages = lanes.bit_length() - 1
+    odd = (order ^ lane_stages) & 1
+    return (axis & order & 1) | ((axis ^ 1) & (order > lane_stages) & odd)
 
 
-class BlockPhase(wiring.Component):
-    """Control of one time stage: which half of a block passes, and what leaves the line.
+def stage_bits(lanes, bits):
+    """Widths in a forward transform of `bits`-bit numbers: (in front of each stage, lines, end).
 
-    The phase counts valid beats. It rests at 0 between blocks, where any number of invalid beats
-    may pass: they push the last differences out. `held` counts the differences in the line, so
-    the line itself needs neither valid bits nor a reset.
-
-    Members
-    -------
-    enable, advance, valid, nibble: of the stage and its input.
-    second: the second half of a block. o_valid, o_nibble: of what leaves the stage.
+    The least for any axis and order: 2**growth numbers are added up; one bit more where the
+    most negative number may come negated.
     """
-
-    def __init__(self, delay):
-        self._delay = delay
-        super().__init__({
-            "enable": In(1), "advance": In(1), "valid": In(1), "nibble": In(1),
-            "second": Out(1), "o_valid": Out(1), "o_nibble": Out(1),
-        })
-
-    def elaborate(self, platform):
-        m = Module()
-        phase = Signal(range(2 * self._delay))
-        held = Signal(range(self._delay + 1))
-        held_nibble = Signal()
-        m.d.comb += [
-            self.second.eq(phase[-1]),
-            self.o_valid.eq(Mux(self.enable, self.second | held.any(), self.valid)),
-            self.o_nibble.eq(Mux(self.enable & ~self.second, held_nibble, self.nibble)),
-        ]
-        with m.If(self.advance & self.enable):
-            with m.If(held.any() & ~self.second):
-                m.d.sync += held.eq(held - 1)
-            with m.If(self.valid):
-                m.d.sync += phase.eq(phase + 1)
-                with m.If(phase.all()):
-                    m.d.sync += [held.eq(self._delay), held_nibble.eq(self.nibble)]
-        return m
-
-
-class TimeStage(wiring.Component):
-    """Butterfly between the beats t and t + delay of every block of 2 * delay beats.
-
-    A single-path delay-feedback stage: the first half of a block enters the delay line while the
-    differences of the block before leave it; in the second half the sums leave at once and the
-    differences enter the line. So the stage is busy every beat and holds `delay` beats.
-    Adds one bit; latency delay + 1 advances, 1 when disabled; one beat per advance.
-
-    Parameters
-    ----------
-    delay: a power of two. From 4 on the line is a circular buffer in memory.
-
-    Members
-    -------
-    enable: static; a disabled stage hands its input on.
-    advance: clock enable of everything in the pipeline.
-    slot, next_slot: advances since reset, and one more: positions in the circular buffer.
-    i, o: beats; `i.nibble` is constant within a block.
-    """
-
-    def __init__(self, lanes, delay, input_bits, output_bits):
-        self._lanes, self._delay = lanes, delay
-        super().__init__({
-            "enable": In(1), "advance": In(1), "slot": In(MAX_ORDER), "next_slot": In(MAX_ORDER),
-            "i": In(Beat(lanes, input_bits)), "o": Out(Beat(lanes, output_bits)),
-        })
-
-    def elaborate(self, platform):
-        m = Module()
-        m.submodules.phase = phase = BlockPhase(self._delay)
-        m.d.comb += [
-            phase.enable.eq(self.enable), phase.advance.eq(self.advance),
-            phase.valid.eq(self.i.valid), phase.nibble.eq(self.i.nibble),
-        ]
-        with m.If(self.advance):
-            m.d.sync += [self.o.valid.eq(phase.o_valid), self.o.nibble.eq(phase.o_nibble)]
-        for lane in range(self._lanes):
-            x, out = self.i.data[lane], self.o.data[lane]
-            entering = Signal(out.shape(), name=f"entering{lane}")
-            leaving = self._line(m, lane, entering)
-            m.d.comb += entering.eq(Mux(phase.second, leaving - x, x))
-            with m.If(self.advance):
-                m.d.sync += out.eq(
-                    Mux(self.enable, Mux(phase.second, leaving + x, leaving), x))
-        return m
-
-    def _line(self, m, lane, entering):
-        """Delay `entering` by `delay` advances; returns what leaves."""
-        if self._delay < 4:
-            for i in range(self._delay):
-                held, entering = entering, Signal(entering.shape(), name=f"line{lane}_{i}")
-                with m.If(self.advance & self.enable):
-                    m.d.sync += entering.eq(held)
-            return entering
-        line = memory.Memory(shape=entering.shape(), depth=self._delay, init=[])
-        m.submodules[f"line{lane}"] = line
-        write, read = line.write_port(), line.read_port()
-        # What is read at this clock edge leaves during the next advance, when its slot is
-        # overwritten: the two addresses always differ.
-        m.d.comb += [
-            write.en.eq(self.advance & self.enable), write.addr.eq(self.slot),
-            write.data.eq(entering),
-            read.en.eq(self.advance & self.enable), read.addr.eq(self.next_slot),
-        ]
-        return read.data
+    lane_stages = lanes.bit_length() - 1
+    front, lines = [bits] + [0] * (TIME_STAGES + lane_stages), [0] * TIME_STAGES
+    for axis in (CHANNEL, WIDTH):
+        for order in range(MAX_ORDER + 1):
+            growth, negative = 0, flipped(lanes, axis, order)
+            for k in range(TIME_STAGES):
+                time = TIME_STAGES - 1 - k
+                enabled = _enabled(time, lane_stages, axis, order)
+                if enabled:
+                    growth += 1
+                    lines[k] = max(lines[k], bits + growth + negative)
+                negative ^= (time == 0) == enabled
+                front[k + 1] = max(front[k + 1], bits + growth + negative)
+            assert not negative
+            for k in range(lane_stages):
+                growth += axis == CHANNEL and order > k
+                at = TIME_STAGES + k + 1
+                front[at] = max(front[at], bits + growth)
+    return front[:-1], lines, front[-1]
 
 
 class Hadamard(wiring.Component):
     """Unnormalised Sylvester transform (entries +1 and -1) of blocks of 2**order values.
 
-    out[i] = sum_j (-1)**popcount(i & j) * in[j], natural order, exact.
+    out[i] = sum_j (-1)**popcount(i & j) * in[j], exact.
 
     `axis` channel: value i of a block is lane i % lanes of beat i // lanes. `axis` width: value i
     is beat 2 * i of its lane (the two beats of a channel word are two interleaved transforms).
-    Stages across lanes come first, then stages along time with delays 1, 2, 4 … 64 beats.
+    Stages along time with delays 64, 32 … 1 beats come first, then stages across lanes.
+
+    Forward takes values in natural order and gives them with the beats of each block exchanged
+    (`exchanged`); the inverse takes them so and gives them in natural order. What is between the
+    two works value by value.
 
     Throughput one beat per advance, no back-pressure, latency `latency(axis, order)` advances.
     A stream is whole blocks, back to back; then invalid beats, at least as many as the latency
@@ -177,7 +89,9 @@ class Hadamard(wiring.Component):
     ----------
     lanes: numbers per beat, a power of two.
     input_bits: width of the inputs, signed.
-    output_bits: width of the outputs; the caller vouches that the results fit.
+    inverse: False or True.
+    output_bits: width of the outputs; the caller vouches that the results fit. By default the
+        width of any result.
 
     Members
     -------
@@ -186,48 +100,57 @@ class Hadamard(wiring.Component):
     i, o: beats; `i.nibble` is constant within a block and travels along.
     """
 
-    def __init__(self, lanes, input_bits, output_bits):
-        self._lanes, self._input_bits, self._output_bits = lanes, input_bits, output_bits
+    def __init__(self, lanes, input_bits, *, inverse, output_bits=None):
+        self._lanes, self._input_bits, self._inverse = lanes, input_bits, inverse
         self._lane_stages = lanes.bit_length() - 1
+        self._front, self._lines, full = stage_bits(lanes, input_bits)
+        self._output_bits = output_bits or full
         super().__init__({
             "axis": In(1), "order": In(3), "advance": In(1),
-            "i": In(Beat(lanes, input_bits)), "o": Out(Beat(lanes, output_bits)),
+            "i": In(Beat(lanes, input_bits)), "o": Out(Beat(lanes, self._output_bits)),
         })
 
     @property
     def lanes(self):
         return self._lanes
 
+    @property
+    def output_bits(self):
+        return self._output_bits
+
     def latency(self, axis, order):
         """Advances from a beat to its transform; `axis` CHANNEL or WIDTH."""
         return latency(self._lanes, axis, order)
 
-    def _bits(self, k):
-        """Width in front of stage k: one more bit per stage, up to the full width."""
-        if k == self._lane_stages + TIME_STAGES:
-            return self._output_bits
-        return min(self._input_bits + min(k, MAX_ORDER), self._output_bits)
-
     def elaborate(self, platform):
         m = Module()
-        slot, next_slot = Signal(MAX_ORDER), Signal(MAX_ORDER)
-        m.d.comb += next_slot.eq(slot + 1)
+        slot, ahead = Signal(SLOT_BITS), Signal(SLOT_BITS)
+        # not a register of its own: Yosys sees that slot and slot + 2 are never the same address
+        m.d.comb += ahead.eq(slot + 2)
         with m.If(self.advance):
-            m.d.sync += slot.eq(next_slot)
+            m.d.sync += slot.eq(slot + 1)
+        bits = [min(b, self._output_bits) for b in [*self._front, self._output_bits]]
         beats = wiring.flipped(self.i)
+        for k in range(TIME_STAGES):
+            time = TIME_STAGES - 1 - k
+            stage = TimeStage(
+                self._lanes, 1 << time, bits[k], min(self._lines[k], self._output_bits),
+                bits[k + 1], inverse=self._inverse, negate=time == 0,
+                flips=k == 0 and not self._inverse)
+            beats = self._join(m, f"time_stage{time}", beats, stage)
+            m.d.comb += [
+                stage.enable.eq(_enabled(time, self._lane_stages, self.axis, self.order)),
+                stage.slot.eq(slot), stage.ahead.eq(ahead),
+                stage.flip.eq(flipped(self._lanes, self.axis, self.order)),
+            ]
         for k in range(self._lane_stages):
-            stage = LaneStage(self._lanes, k, self._bits(k), self._bits(k + 1))
+            at = TIME_STAGES + k
+            stage = LaneStage(self._lanes, k, bits[at], bits[at + 1])
             beats = self._join(m, f"lane_stage{k}", beats, stage)
             m.d.comb += stage.enable.eq((self.axis == CHANNEL) & (self.order > k))
-        for k in range(TIME_STAGES):
-            before, after = (self._bits(self._lane_stages + j) for j in (k, k + 1))
-            stage = TimeStage(self._lanes, 1 << k, before, after)
-            beats = self._join(m, f"time_stage{k}", beats, stage)
-            m.d.comb += [
-                stage.enable.eq(_enabled(k, self._lane_stages, self.axis, self.order)),
-                stage.slot.eq(slot), stage.next_slot.eq(next_slot),
-            ]
-        wiring.connect(m, beats, wiring.flipped(self.o))
+        with m.If(self.advance):
+            m.d.sync += [self.o.valid.eq(beats.valid), self.o.nibble.eq(beats.nibble)]
+            m.d.sync += [o.eq(i) for o, i in zip(self.o.data, beats.data, strict=True)]
         return m
 
     def _join(self, m, name, beats, stage):

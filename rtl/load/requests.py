@@ -4,104 +4,118 @@ from amaranth import *
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from rtl.interfaces import DESCRIPTOR_LAYOUT, read_request
-from rtl.load.sequence import ChunkSequence, by_width
+from rtl.interfaces import BEATS_BITS, DESCRIPTOR_LAYOUT, read_request
+from rtl.load.sequence import CHUNK, ChunkSequence, by_width
 from spec.config import Config
 
 
 class _Source:
-    """Registers of one source tensor: addresses of the tile, the row and the pixel."""
+    """Addresses of one source tensor, in words: of the tile, and of the current row's first word.
 
-    def __init__(self, config, layer, index):
-        self.index = index
-        self.word_bytes = config.word_bytes
-        self._word_shift = config.word_bytes.bit_length() - 1
-        self._beat_shift = config.bus_bytes.bit_length() - 1
+    One adder for everything: `tile` + row while the rows of a tile are sought, `tile` + first
+    word at the begin of a pass, row + row after that.
+    """
+
+    def __init__(self, m, config, layer, part, index):
+        self._m, self.part = m, part
+        shift = config.word_bytes.bit_length() - 1
+        bits = config.address_bits - shift
         self.words = layer[f"words{index}"]
-        self.base = layer[f"source{index}"]
-        self.row_bytes = layer[f"row_bytes{index}"]
-        self.tile, self.row, self.pixel = (
-            Signal(config.address_bits, name=f"{name}{index}") for name in ("tile", "row", "pixel"))
-        self.first = Signal(16, name=f"first{index}")   # first word of the chunk in this source
-        self.count = Signal(16, name=f"count{index}")   # words of the chunk in this source - 1
-        self.used = Signal(name=f"used{index}")
+        self._base = layer[f"source{index}"][shift:]
+        row_bytes = layer[f"row_bytes{index}"]
+        self._tile, self.row = (Signal(bits, name=f"{name}{index}") for name in ("tile", "row"))
+        self.next = Signal(bits, name=f"next{index}")       # first word of the row after this
+        self.place = Signal(name=f"place{index}")           # a pass begins
+        self.beats = Signal(BEATS_BITS, name=f"beats{index}")
+        step = Mux(self.place, part.first, row_bytes[shift:])
+        m.d.comb += self.next.eq(self.row + step)
+        wide, merged = by_width(layer), Signal(name=f"merged{index}")
+        self.merged = merged
+        self.single = Signal(name=f"single{index}")         # the chunk has one word of it
+        m.d.sync += self.single.eq(~part.count.any())
+        m.d.sync += self.beats.eq(Mux(
+            merged, row_bytes[shift - 1:], Mux(wide, 2, (part.count + 1) << 1)))
 
-    @property
-    def pixel_bytes(self):
-        return self.words << self._word_shift
+    def start(self):
+        self._m.d.sync += self._tile.eq(self._base)
 
-    @property
-    def chunk_address(self):
-        """Address of the chunk's words in the first row and pixel of the tile."""
-        return self.tile + (self.first << self._word_shift)
+    def rewind(self):
+        """To the first row of the tile."""
+        self._m.d.sync += self.row.eq(self._tile)
 
-    @property
-    def pixel_beats(self):
-        return (self.count + 1) << 1
+    def go_on(self):
+        self._m.d.sync += self.row.eq(self.next)
 
-    @property
-    def row_beats(self):
-        return self.row_bytes >> self._beat_shift
+    def keep(self):
+        """This row is the tile's first."""
+        self._m.d.sync += self._tile.eq(self.row)
 
 
-class _Row:
-    """The requests of one row: a cursor over pixels and words (or words and pixels)."""
+class _Cursor:
+    """Where in a row the requests are: a cursor over pixels and words (or words and pixels).
 
-    def __init__(self, m, layer, chunk, sources):
+    `address` is the request's, `other` the next request's in the other source or, along the
+    width, the first one's in the next line.
+    """
+
+    def __init__(self, m, layer, sources):
         self._m, self._layer, self._sources = m, layer, sources
         a, b = sources
         self._wide = by_width(layer)
-        self._second, self._both = Signal(name="second"), a.used & b.used
-        self._x, self._w = Signal(16, name="x"), Signal(16, name="w")   # down counters
-        self._word = Signal.like(a.row, name="word")    # address of the word at the first pixel
-        self._last_source = self._second | ~b.used
-        self._x_end, self._w_end = ~self._x.any(), ~self._w.any()
-        merged = Signal(name="merged")
-        whole = Mux(b.used, b.count + 1 == b.words, a.count + 1 == a.words) & ~self._both
-        m.d.comb += merged.eq(whole & (~self._wide | ~chunk.words.any()))
-        self.end = merged | self._last_source & self._x_end & (~self._wide | self._w_end)
-        self.address = Mux(self._second, b.pixel, a.pixel)
-        self.beats = Mux(merged, Mux(self._second, b.row_beats, a.row_beats), Mux(
-            self._wide, 2, Mux(self._second, b.pixel_beats, a.pixel_beats)))
+        self._second, self._both = Signal(name="second"), Signal(name="both")
+        self._last_source = Signal(name="last_source")
+        self._merged = Signal(name="merged")
+        self._line_first = Signal(name="line_first")    # the line's first request
+        self.address = Signal.like(a.row, name="address")
+        self._other = Signal.like(a.row, name="other")
+        self._x, self._w = Signal(17, name="x"), Signal(16, name="w")   # down counters
+        self._x_top = Signal(17, name="x_top")      # width - 2: the counter ends below zero
+        self._x_end, self._w_end = self._x[-1], Signal(name="w_end")
+        m.d.sync += [
+            self._both.eq(a.part.used & b.part.used), self._x_top.eq(layer.width - 2),
+            self._merged.eq(a.merged | b.merged),
+        ]
+        self.end = self._merged | self._last_source & self._x_end & (~self._wide | self._w_end)
+        self.beats = Mux(self._second, b.beats, a.beats)
 
-    def begin(self, addresses):
-        """Go to the first pixel and word of the row at `addresses`, one per source."""
-        addresses = list(addresses)
+    def begin(self):
+        """Go to the first request of the row after this."""
         a, b = self._sources
-        for source, address in zip(self._sources, addresses, strict=True):
-            self._m.d.sync += [source.row.eq(address), source.pixel.eq(address)]
         self._m.d.sync += [
-            self._second.eq(~a.used), self._x.eq(self._layer.width - 1),
-            self._w.eq(Mux(a.used, a.count, b.count)),
-            self._word.eq(Mux(a.used, *addresses)),
+            self.address.eq(Mux(a.part.used, a.next, b.next)), self._other.eq(b.next),
+            self._second.eq(~a.part.used), self._last_source.eq(~(a.part.used & b.part.used)),
+            self._x.eq(self._x_top), self._line_first.eq(1),
+            self._w.eq(Mux(a.part.used, a.part.count, b.part.count)),
+            self._w_end.eq(Mux(a.part.used, a.single, b.single)),
         ]
 
     def step(self):
         """Go to the next request within the row; `begin` overrides it at the end."""
-        with self._m.If(self._wide):
-            self._step_by_width()
-        with self._m.Else():
-            self._m.d.sync += self._second.eq(self._both ^ self._second)
-            for source in self._sources:
-                with self._m.If(self._second == source.index):
-                    self._m.d.sync += source.pixel.eq(source.pixel + source.pixel_bytes)
-            with self._m.If(self._last_source):
-                self._m.d.sync += self._x.eq(self._x - 1)
-
-    def _step_by_width(self):
-        m, b = self._m, self._sources[1]
-        word = self._word + b.word_bytes
-        with m.If(~self._x_end):
-            m.d.sync += self._x.eq(self._x - 1)
+        m, (a, b) = self._m, self._sources
+        pixel = self.address + Mux(self._second, b.words, a.words)
+        line = self._wide & self._line_first
+        with m.If((self._wide & self._x_end) | self._alternate):
+            m.d.sync += self.address.eq(self._other)
         with m.Else():
-            m.d.sync += [self._x.eq(self._layer.width - 1), self._w.eq(self._w - 1),
-                         self._word.eq(word)]
-            with m.If(self._w_end):     # on to source 1, whose pixel is still the row's first
-                m.d.sync += [self._second.eq(1), self._w.eq(b.count), self._word.eq(b.row)]
-        for source in self._sources:
-            with m.If((self._second == source.index) & ~(self._x_end & self._w_end)):
-                m.d.sync += source.pixel.eq(
-                    Mux(self._x_end, word, source.pixel + source.pixel_bytes))
+            m.d.sync += self.address.eq(pixel)
+        with m.If(self._alternate):
+            m.d.sync += [self._other.eq(pixel), self._second.eq(~self._second),
+                         self._last_source.eq(~self._last_source)]
+        with m.Elif(line):
+            m.d.sync += self._other.eq(Mux(self._w_end, b.row, self.address + 1))
+        m.d.sync += self._line_first.eq(self._x_end)
+        with m.If(self._wide & self._x_end):
+            m.d.sync += [self._x.eq(self._x_top), self._w.eq(self._w - 1),
+                         self._w_end.eq(~self._w[1:].any())]
+            with m.If(self._w_end):
+                m.d.sync += [self._second.eq(1), self._last_source.eq(1),
+                             self._w.eq(b.part.count), self._w_end.eq(b.single)]
+        with m.Elif(self._last_source | self._wide):
+            m.d.sync += self._x.eq(self._x - 1)
+
+    @property
+    def _alternate(self):
+        return ~self._wide & self._both
 
 
 class LoadRequests(wiring.Component):
@@ -117,6 +131,8 @@ class LoadRequests(wiring.Component):
     -------
     layer: static. start: begin a layer.
     request: linear reads.
+    chunk: what is requested next, valid for the one cycle before its first request.
+    full: no further chunk may begin.
     """
 
     def __init__(self, config: Config):
@@ -124,61 +140,68 @@ class LoadRequests(wiring.Component):
         super().__init__({
             "layer": In(DESCRIPTOR_LAYOUT), "start": In(1),
             "request": Out(stream.Signature(read_request(config))),
+            "chunk": Out(CHUNK), "chunk_valid": Out(1), "full": In(1),
         })
 
     def elaborate(self, platform):
         m = Module()
         layer = self.layer
         m.submodules.sequence = sequence = ChunkSequence()
-        chunk = sequence.chunk
-        sources = [_Source(self._config, layer, s) for s in range(2)]
-        row = _Row(m, layer, chunk, sources)
-        tile_row, rows, nibble = Signal(16), Signal(16), Signal()
+        sources = [_Source(m, self._config, layer, sequence.parts[s], s) for s in range(2)]
+        cursor = _Cursor(m, layer, sources)
+        tile_row, rows, rows_end, nibble = Signal(16), Signal(16), Signal(), Signal()
+        low = self._config.word_bytes.bit_length() - 1
         m.d.comb += [
             sequence.layer.eq(layer), sequence.start.eq(self.start),
-            self.request.payload.address.eq(row.address), self.request.payload.beats.eq(row.beats),
+            self.request.payload.address.eq(cursor.address << low),
+            self.request.payload.beats.eq(cursor.beats), self.chunk.eq(sequence.chunk),
         ]
+        whole_rows = ~by_width(layer) | ~sequence.chunk.words.any()
+        m.d.comb += [s.merged.eq(s.part.whole & whole_rows) for s in sources]
         with m.FSM():
-            with m.State("SPLIT"):
-                self._split(m, chunk, *sources)
+            with m.State("WAIT"):
+                for s in sources:
+                    s.rewind()
                 with m.If(self.start):
-                    m.d.sync += [tile_row.eq(0), *(s.tile.eq(s.base) for s in sources)]
+                    m.d.sync += tile_row.eq(0)
+                    for s in sources:
+                        s.start()
                 with m.If(sequence.valid):
                     m.next = "SEEK"
             with m.State("SEEK"):
                 m.d.sync += nibble.eq(0)
-                with m.If(tile_row == chunk.first_row):
+                with m.If(tile_row != sequence.first_row):
+                    m.d.sync += tile_row.eq(tile_row + 1)
+                    for s in sources:
+                        s.go_on()
+                with m.Elif(~self.full):
+                    for s in sources:
+                        s.keep()
                     m.next = "PASS"
-                with m.Else():
-                    m.d.sync += [tile_row.eq(tile_row + 1),
-                                 *(s.tile.eq(s.tile + s.row_bytes) for s in sources)]
             with m.State("PASS"):
-                row.begin(s.chunk_address for s in sources)
-                m.d.sync += rows.eq(chunk.rows)
+                m.d.comb += [s.place.eq(1) for s in sources]
+                m.d.comb += self.chunk_valid.eq(~nibble)
+                cursor.begin()
+                for s in sources:
+                    s.go_on()
+                m.d.sync += [rows.eq(sequence.chunk.rows),
+                             rows_end.eq(~sequence.chunk.rows.any())]
                 m.next = "RUN"
             with m.State("RUN"):
                 m.d.comb += self.request.valid.eq(1)
                 with m.If(self.request.ready):
-                    row.step()
-                    with m.If(row.end):
-                        m.d.sync += rows.eq(rows - 1)
-                        row.begin(s.row + s.row_bytes for s in sources)
-                    with m.If(row.end & ~rows.any()):
+                    cursor.step()
+                    with m.If(cursor.end):
+                        m.d.sync += [rows.eq(rows - 1), rows_end.eq(~rows[1:].any())]
+                        cursor.begin()
+                        for s in sources:
+                            s.go_on()
+                    with m.If(cursor.end & rows_end):
+                        for s in sources:
+                            s.rewind()
                         m.d.sync += nibble.eq(1)
                         m.next = "PASS"
                         with m.If(nibble == layer.act_nibbles[1]):
                             m.d.comb += sequence.next.eq(1)
-                            m.next = "SPLIT"
+                            m.next = "WAIT"
         return m
-
-    def _split(self, m, chunk, a, b):
-        """Which words of the chunk come from which source."""
-        words0 = self.layer.words0
-        last = chunk.first_word + chunk.words
-        inside = chunk.first_word < words0      # the chunk begins in source 0
-        m.d.sync += [
-            a.used.eq(inside), a.first.eq(chunk.first_word),
-            a.count.eq(Mux(last < words0, chunk.words, words0 - chunk.first_word - 1)),
-            b.used.eq(last >= words0), b.first.eq(Mux(inside, 0, chunk.first_word - words0)),
-            b.count.eq(Mux(inside, last - words0, chunk.words)),
-        ]

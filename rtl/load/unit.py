@@ -9,9 +9,9 @@ from rtl.load.beat import Beat
 from rtl.load.hadamard import Hadamard
 from rtl.load.hadamard import latency as hadamard_latency
 from rtl.load.quantise import Quantiser
+from rtl.load.queue import ChunkQueue
 from rtl.load.requests import LoadRequests
-from rtl.load.sequence import ChunkSequence
-from rtl.load.walk import BeatWalk
+from rtl.load.walk import BeatCounter
 from rtl.load.writer import OperandWriter
 from spec.config import Config
 from spec.fixed import CARRIER_BITS, QUANTISED_BITS
@@ -65,13 +65,15 @@ class LoadUnit(wiring.Component):
         m = Module()
         layer = self.layer
         m.submodules.requests = requests = LoadRequests(self._config)
-        m.submodules.sequence = sequence = ChunkSequence()
-        m.submodules.walk = walk = BeatWalk()
+        m.submodules.queue = queue = ChunkQueue()
+        m.submodules.walk = walk = BeatCounter()
         m.submodules.writer = writer = OperandWriter(self._config)
         connect(m, requests.request, wiring.flipped(self.read.request))
         connect(m, writer.write, wiring.flipped(self.write))
-        for part in (requests, sequence, writer):
+        for part in (requests, writer):
             m.d.comb += [part.layer.eq(layer), part.start.eq(self.start)]
+        m.d.comb += [queue.i_valid.eq(requests.chunk_valid), queue.i.eq(requests.chunk),
+                     requests.full.eq(queue.full)]
 
         advance, stopped = Signal(), Signal()
         beats = Beat(self._config.lanes, CARRIER_BITS).create()
@@ -79,7 +81,7 @@ class LoadUnit(wiring.Component):
         m.d.comb += stopped.eq(operands.valid & ~writer.ready)
         self._take_beats(m, walk, beats, stopped)
         self._move(m, walk, writer, advance, stopped)
-        offered = self._hand_over(m, sequence, walk, writer)
+        offered = self._hand_over(m, queue, walk, writer)
         connect(m, operands, writer.i)
         m.d.comb += [
             walk.layer.eq(layer), writer.offer.eq(offered), writer.i_chunk.eq(walk.chunk),
@@ -96,9 +98,10 @@ class LoadUnit(wiring.Component):
         a `Beat` of carriers.
         """
         config, layer, step = self._config, self.layer, self.step
-        rotate = Hadamard(config.lanes, CARRIER_BITS, config.rotation_bits)
-        quantise = Quantiser(config.lanes, config.rotation_bits)
-        rotate_back = Hadamard(config.lanes, QUANTISED_BITS, config.operand_bits)
+        rotate = Hadamard(config.lanes, CARRIER_BITS, inverse=False)
+        quantise = Quantiser(config.lanes, rotate.output_bits)
+        rotate_back = Hadamard(config.lanes, QUANTISED_BITS, inverse=True,
+                               output_bits=config.operand_bits)
         stages = {"rotate": rotate, "quantise": quantise, "rotate_back": rotate_back}
         for name, stage in stages.items():
             m.submodules[name] = stage
@@ -130,14 +133,14 @@ class LoadUnit(wiring.Component):
         """The clock enable: a beat goes in, or between chunks the pipeline is flushed."""
         inside = Signal()       # the current chunk has begun and is not complete
         with m.If(walk.step):
-            m.d.sync += inside.eq(~(walk.chunk_end & walk.upper))
+            m.d.sync += inside.eq(~walk.last)
         m.d.comb += advance.eq(~stopped & (walk.step | (~inside & writer.busy)))
 
-    def _hand_over(self, m, sequence, walk, writer):
+    def _hand_over(self, m, queue, walk, writer):
         """The data side begins a chunk once the writer has taken the one before."""
         offered = Signal()
-        m.d.comb += [walk.load.eq(sequence.valid & ~walk.busy & ~offered),
-                     walk.i_chunk.eq(sequence.chunk), sequence.next.eq(walk.load)]
+        m.d.comb += [walk.load.eq(queue.valid & ~walk.busy & ~offered),
+                     walk.i_chunk.eq(queue.chunk), queue.next.eq(walk.load)]
         with m.If(walk.load):
             m.d.sync += offered.eq(1)
         with m.Elif(writer.take):

@@ -1,4 +1,4 @@
-"""The inner loops of load: where in a chunk a beat is."""
+"""The inner loops of load: how many beats a chunk has, and where in a chunk a beat is."""
 
 from amaranth import *
 from amaranth.lib import wiring
@@ -6,6 +6,49 @@ from amaranth.lib.wiring import In, Out
 
 from rtl.interfaces import DESCRIPTOR_LAYOUT
 from rtl.load.sequence import CHUNK, by_width
+
+
+class BeatCounter(wiring.Component):
+    """Counts the beats of a chunk, whatever their order: nibbles, rows, words, pixels, 2 beats.
+
+    Down counters, one step per cycle. The chunk is kept, so that its giver may move on.
+
+    Members
+    -------
+    layer: static.
+    load: begin the chunk `i_chunk`. step: the current beat is done.
+    chunk: the chunk being counted. busy: it still has beats.
+    nibble: of the current beat. last: it is the chunk's last.
+    """
+
+    def __init__(self):
+        super().__init__({
+            "layer": In(DESCRIPTOR_LAYOUT), "load": In(1), "i_chunk": In(CHUNK), "step": In(1),
+            "chunk": Out(CHUNK), "busy": Out(1), "nibble": Out(1), "last": Out(1),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        pixel, word, row, upper = Signal(16), Signal(16), Signal(16), Signal()
+        pixel_end = (pixel == 1) & upper
+        word_end = pixel_end & ~word.any()
+        nibble_end = word_end & ~row.any()
+        m.d.comb += self.last.eq(nibble_end & (self.nibble == self.layer.act_nibbles[1]))
+        with m.If(self.load):
+            m.d.sync += [
+                self.chunk.eq(self.i_chunk), self.busy.eq(1), self.nibble.eq(0), upper.eq(0),
+                pixel.eq(self.layer.width), word.eq(self.i_chunk.words), row.eq(self.i_chunk.rows)]
+        with m.Elif(self.step):
+            m.d.sync += upper.eq(~upper)
+            with m.If(upper):
+                m.d.sync += pixel.eq(Mux(pixel_end, self.layer.width, pixel - 1))
+            with m.If(pixel_end):
+                m.d.sync += word.eq(Mux(word_end, self.chunk.words, word - 1))
+            with m.If(word_end):
+                m.d.sync += row.eq(Mux(nibble_end, self.chunk.rows, row - 1))
+            with m.If(nibble_end):
+                m.d.sync += [self.nibble.eq(1), self.busy.eq(~self.last)]
+        return m
 
 
 class BeatWalk(wiring.Component):

@@ -12,6 +12,7 @@ from rtl.bus.reader import AxiReader
 from rtl.bus.writer import QUEUE_WORDS
 from rtl.interfaces import DESCRIPTOR_LAYOUT, STEP_LAYOUT
 from rtl.load.quantise import Quantiser
+from rtl.load.queue import ChunkQueue
 from rtl.load.sequence import ChunkSequence
 from rtl.load.unit import latency
 from rtl.multiply.accumulator import MIN_PASS
@@ -46,8 +47,9 @@ def test_array(config):
 def test_bus_and_load():
     assert constants.FIFO_BEATS == signature(AxiReader).parameters["fifo_beats"].default
     assert constants.QUANTISER == Quantiser.latency
-    assert constants.SEQUENCE == ChunkSequence.PLAN + 1
-    assert constants.REQUESTS == constants.SEQUENCE + len(("SPLIT", "SEEK", "PASS"))
+    assert constants.REQUESTS == ChunkSequence.PLAN + 1 + len(("WAIT", "SEEK", "PASS"))
+    assert constants.QUEUE == ChunkQueue.latency - 1
+    assert constants.NEXT == ChunkQueue.latency
     assert constants.MIN_PASS == MIN_PASS
 
 

@@ -4,24 +4,32 @@ import random
 
 import pytest
 
-from rtl.load.hadamard import CHANNEL, WIDTH, Hadamard, latency
-from sim.load_case import AXES_AND_ORDERS, Stream, block_beats, rotated, rotation_stream
+from rtl.load.hadamard import CHANNEL, WIDTH, Hadamard, exchanged, latency, stage_bits
+from sim.load_case import (
+    AXES_AND_ORDERS,
+    Stream,
+    block_beats,
+    exchange,
+    rotated,
+    rotation_stream,
+)
 from spec.fixed import MAX_ORDER
 
 LANES = (2, 4, 8)
 
 
 @pytest.mark.parametrize("gaps", [0.0, 0.3])
-@pytest.mark.parametrize("bits", [16, 4])
+@pytest.mark.parametrize(("bits", "inverse"), [(16, False), (4, True), (4, False)])
 @pytest.mark.parametrize("lanes", LANES)
-def test_every_axis_and_order_one_after_the_other(pipeline, lanes, bits, gaps):
+def test_every_axis_and_order_one_after_the_other(pipeline, lanes, bits, inverse, gaps):
     """Streams of different axis and order follow each other without a reset in between."""
     seed = lanes + bits
     rng = random.Random(seed)
-    dut = Hadamard(lanes, bits, bits + MAX_ORDER)
+    output_bits = bits + MAX_ORDER if inverse else None
+    dut = Hadamard(lanes, bits, inverse=inverse, output_bits=output_bits)
     streams, want = [], []
     for axis, order in rng.sample(AXES_AND_ORDERS, len(AXES_AND_ORDERS)):
-        stream = rotation_stream(axis, order, lanes, bits, rng)
+        stream = rotation_stream(axis, order, lanes, bits, rng, inverse)
         streams.append((stream, dut.latency(axis, order)))
         want += stream.expected
     outputs, _ = pipeline(dut, gaps, seed).run(streams)
@@ -33,12 +41,12 @@ def test_every_axis_and_order_one_after_the_other(pipeline, lanes, bits, gaps):
 def test_one_beat_per_cycle_at_the_stated_latency(pipeline, lanes, axis, order):
     """Without gaps N beats enter in N cycles and leave in N consecutive cycles."""
     rng = random.Random(order)
-    dut = Hadamard(lanes, 16, 22)
+    dut = Hadamard(lanes, 16, inverse=False)
     first = dut.latency(axis, order)
     count = 2 * block_beats(axis, order, lanes)
     rows = [[rng.randrange(-9, 9) for _ in range(lanes)] for _ in range(count)]
     stream = Stream({"axis": axis, "order": order}, [(0, row) for row in rows],
-                    [(0, row) for row in rotated(rows, axis, order)])
+                    exchange([(0, row) for row in rotated(rows, axis, order)], axis, order))
     outputs, arrivals = pipeline(dut).run([(stream, first)])
     assert arrivals == list(range(first, first + count))
     assert outputs == stream.expected
@@ -49,7 +57,7 @@ def test_streams_with_short_pauses_between_them(pipeline, axis, order):
     """Invalid beats between blocks, fewer than the latency, pass through the pipeline."""
     print("seed", order)
     rng = random.Random(order)
-    dut = Hadamard(2, 16, 22)
+    dut = Hadamard(2, 16, inverse=False)
     streams, want = [], []
     for pause in (0, 1, 3, 7, 20, dut.latency(axis, order)):
         stream = rotation_stream(axis, order, 2, 16, rng)
@@ -60,6 +68,32 @@ def test_streams_with_short_pauses_between_them(pipeline, axis, order):
 
 
 def test_latency_is_that_of_the_enabled_delays():
-    assert latency(8, CHANNEL, 0) == latency(8, WIDTH, 0) == latency(8, CHANNEL, 3) == 10
-    assert latency(8, CHANNEL, 5) == 10 + 1 + 2
-    assert latency(8, WIDTH, 5) == 10 + 2 + 4 + 8 + 16 + 32
+    assert latency(8, CHANNEL, 0) == latency(8, WIDTH, 0) == latency(8, CHANNEL, 3) == 11
+    assert latency(8, CHANNEL, 5) == 11 + 1 + 2
+    assert latency(8, WIDTH, 5) == 11 + 2 + 4 + 8 + 16 + 32
+
+
+@pytest.mark.parametrize("lanes", [2, 4, 8])
+@pytest.mark.parametrize(("axis", "order"), AXES_AND_ORDERS)
+def test_the_most_negative_numbers_fit_though_negated(pipeline, lanes, axis, order):
+    """-2**15 throughout: sums of -2**(15 + order), positive where stages have negated them."""
+    dut = Hadamard(lanes, 16, inverse=False)
+    rows = [[-1 << 15] * lanes for _ in range(block_beats(axis, order, lanes))]
+    outputs, _ = pipeline(dut).run([
+        (Stream({"axis": axis, "order": order}, [(0, row) for row in rows], []),
+         dut.latency(axis, order))])
+    found = {x for _, row in outputs for x in row if x}
+    assert found == {-1 << 15 + order}
+
+
+def test_order_of_what_comes_out():
+    assert exchanged(4, WIDTH, 3) == 2 + 4 + 8
+    assert exchanged(4, CHANNEL, 4) == 1 + 2
+    assert exchanged(4, CHANNEL, 2) == 0
+
+
+def test_widths_grow_only_as_far_as_six_stages_make_them():
+    front, lines, end = stage_bits(4, 16)
+    assert front == [16, 17, 18, 19, 20, 21, 22, 22, 22]
+    assert lines == [17, 18, 19, 20, 21, 22, 21] and end == 22
+    assert stage_bits(8, 16)[2] == 22
