@@ -6,13 +6,13 @@ from amaranth.lib.wiring import In, Out
 
 
 class Countdown(wiring.Component):
-    """Counts from ``load`` to 1; ``last`` is a register that says "it is at 1".
+    """Counts from ``load`` to 1, which is when ``last`` says so.
 
     ``reload`` comes before ``step``. Either shows in the next cycle.
 
     Members
     -------
-    load: at least 1. reload, step: see above. last: see above.
+    load: at least 1. reload, step: see above. last: combinational, two levels of logic.
     """
 
     def __init__(self, bits: int):
@@ -21,8 +21,9 @@ class Countdown(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         count = Signal.like(self.load)
+        m.d.comb += self.last.eq(count == 1)
         with m.If(self.reload):
-            m.d.sync += [count.eq(self.load), self.last.eq(self.load == 1)]
+            m.d.sync += count.eq(self.load)
         with m.Elif(self.step):
-            m.d.sync += [count.eq(count - 1), self.last.eq(count == 2)]
+            m.d.sync += count.eq(count - 1)
         return m

@@ -56,7 +56,7 @@ class Loops(wiring.Component):
             last[name], ends[name] = Signal(name=f"{name}_last"), Signal(name=f"{name}_end")
             m.d.comb += ends[name].eq(end & last[name])
             end = ends[name]
-        counted = counting & last["word"]
+        counted = Signal()      # the words of a chunk
         m.d.sync += [step.eq(self.step), settle.eq(Cat(counted, settle))]
         m.d.comb += self.prime.eq(settle[-1])
         with m.If(self.start):
@@ -64,9 +64,9 @@ class Loops(wiring.Component):
         with m.Elif(counted):
             m.d.sync += counting.eq(0)
         act, weight, dx, dy = self._passes(m, ends, last)
-        first_word = self._words(m, ends, last, counting)
+        first_word = self._words(m, ends, last, counting, counted)
         first_tile, odd = self._tiles(m, ends, last)
-        self._address(m, ends, last, counting, act, dx, dy, first_tile, odd)
+        self._address(m, ends, counting, counted, act, dx, dy, first_tile, odd)
         flags = self.ahead
         inner_first = ~(act | weight) & (dx == 0) & (dy == 0)
         inner_last = Cat(last[name] for name in ("act", "weight", "dx", "dy", "word")).all()
@@ -98,7 +98,7 @@ class Loops(wiring.Component):
                 m.d.sync += count.eq(count + 1)
         return act, weight, dx, dy
 
-    def _words(self, m, ends, last, counting):
+    def _words(self, m, ends, last, counting, counted):
         """The counters of channel words; returns "this is the first of all"."""
         layer = self.layer
         m.submodules.word = word = Countdown(self._config.buffer_words.bit_length())
@@ -108,12 +108,15 @@ class Loops(wiring.Component):
         m.d.comb += [
             word.load.eq(layer.chunk_words), total.load.eq(layer.words0 + layer.words1),
             out.load.eq(layer.out_words),
-            last["word"].eq(word.last | total.last), last["chunk"].eq(total.last),
-            last["out"].eq(out.last),
+            counted.eq(counting & word.last),
             word.step.eq(counting | ends["dy"]), total.step.eq(ends["dy"]),
             out.step.eq(ends["chunk"]),
-            word.reload.eq(self.start | (word.step & last["word"])),
+            word.reload.eq(self.start | counted | ends["word"]),
             total.reload.eq(self.start | ends["chunk"]), out.reload.eq(self.start | ends["out"]),
+        ]
+        m.d.sync += [       # early enough for the step after
+            last["word"].eq(word.last | total.last), last["chunk"].eq(total.last),
+            last["out"].eq(out.last),
         ]
         with m.If(self.start | ends["chunk"]):
             m.d.sync += first.eq(1)
@@ -141,7 +144,7 @@ class Loops(wiring.Component):
                          odd.eq(odd ^ (layer.tile_rows[0] & layer.stride[0]))]
         return first, odd
 
-    def _address(self, m, ends, last, counting, act, dx, dy, first_tile, odd):
+    def _address(self, m, ends, counting, counted, act, dx, dy, first_tile, odd):
         """base = plane of nibble and word + row of the tap * width + column of the tap.
 
         The row is relative to the first of the tile that is in the image: -1, 0, 1 or 2.
@@ -154,14 +157,14 @@ class Loops(wiring.Component):
         m.d.comb += following.eq(plane + layer.plane_words)
         with m.If(counting):
             m.d.sync += planes.eq(following)
-        with m.If(self.start | (step & last["word"])):
+        with m.If(self.start | counted | ends["word"]):
             m.d.sync += plane.eq(0)
         with m.Elif(step):
             m.d.sync += plane.eq(following)
         top, above = dy == 0, first_tile & layer.padding
         down = ~layer.upsample | ~(odd ^ dy[0])     # the tap's row is another one than before
         delta = Mux(top, Mux(above, ~layer.width, 0), Mux(down, layer.width, 0))
-        m.d.sync += moved.eq(ends["dx"] | (counting & last["word"]))
+        m.d.sync += moved.eq(ends["dx"] | counted)
         with m.If(moved):
             m.d.sync += tap.eq((Cat(1, Mux(top, plane, tap))
                                 + Cat(top & above, delta[:len(tap)])) >> 1)

@@ -69,6 +69,23 @@ class WeightRequests(wiring.Component):
         return m
 
 
+def row_layout(config: Config) -> data.StructLayout:
+    """A row of packed weights: 4 units of n bits and how to read them.
+
+    `three`: it is of 3 bits; `other`: then it begins with the second unit, else it is of 2 bits.
+    """
+    return data.StructLayout({"units": 4 * config.n, "three": 1, "other": 1})
+
+
+def extended(row, n: int):
+    """The n weights of a row, sign-extended to 4 bits. One of four is selected by two bits."""
+    def weight(begin, size):
+        field = row.units[begin:begin + size]
+        return Cat(field, field[-1].replicate(4 - size))
+    return Cat(*(Mux(row.three, Mux(row.other, weight(3 * c + n, 3), weight(3 * c, 3)),
+                     Mux(row.other, weight(2 * c, 2), weight(4 * c, 4))) for c in range(n)))
+
+
 class WeightUnpack(wiring.Component):
     """Bus beats to rows of n weights: beats of 8 units of n bits, rows of 2, 3 or 4 units.
 
@@ -79,7 +96,7 @@ class WeightUnpack(wiring.Component):
 
     Members
     -------
-    bits: 2, 3 or 4. i: beats. o: rows of n sign-extended weights.
+    bits: 2, 3 or 4. i: beats. o: rows of ``bits`` units, see `row_layout`.
     """
 
     def __init__(self, config: Config):
@@ -87,42 +104,38 @@ class WeightUnpack(wiring.Component):
         super().__init__({
             "bits": In(3),
             "i": In(stream.Signature(config.bus_bits)),
-            "o": Out(stream.Signature(data.ArrayLayout(signed(4), config.n))),
+            "o": Out(stream.Signature(row_layout(config))),
         })
 
     def _window(self, units, position):
-        """The 4 units at `position`; of the last but one, and with an odd one, fewer count."""
+        """The 4 units at `position`, or before it if that is odd."""
         n = self._config.n
         words = [units[k * n:(k + 1) * n] for k in range(10)]
-        even = []
+        window = []
         for j in range(4):
-            pairs = [Mux(position[1], words[high + 2 + j], words[high + j]) for high in (0, 4)]
-            choice = Mux(position[2], pairs[1], pairs[0])
-            even.append(Mux(position[3], words[8 + j], choice) if j < 2 else choice)
-        return Cat(*(Mux(position[0], even[j + 1], even[j]) for j in range(3)), even[3])
-
-    def _weights(self, row, bits):
-        """Sign-extended weights of a row of `bits` units."""
-        return Cat(*(Cat(row[c * bits:(c + 1) * bits],
-                         row[(c + 1) * bits - 1].replicate(4 - bits))
-                     for c in range(self._config.n)))
+            low, high = (Mux(position[1], words[k + 2 + j], words[k + j]) for k in (0, 4))
+            choice = Mux(position[2], high, low)
+            window.append(Mux(position[3], words[8 + j], choice) if j < 2 else choice)
+        return Cat(*window)
 
     def elaborate(self, platform):
         m = Module()
         n = self._config.n
         units = Signal(10 * n, reset_less=True)
         position, valid = Signal(range(9), init=2), Signal()
-        row, window = Signal(range(n)), Signal(4 * n)
+        row = Signal(range(n))
         following, spent, taken = Signal(range(16)), Signal(), Signal()
         m.d.comb += [
-            window.eq(self._window(units, position)), taken.eq(valid & self.o.ready),
-            self.o.valid.eq(valid), self.i.ready.eq(~valid | (taken & spent)),
+            taken.eq(valid & self.o.ready), self.o.valid.eq(valid),
+            self.o.payload.units.eq(self._window(units, position)),
+            self.o.payload.three.eq(self.bits == 3),
+            self.o.payload.other.eq(Mux(self.bits == 3, position[0], self.bits == 2)),
+            self.i.ready.eq(~valid | (taken & spent)),
         ]
         with m.Switch(self.bits):
             for bits in (2, 3, 4):
                 with m.Case(bits):
                     m.d.comb += [
-                        self.o.payload.as_value().eq(self._weights(window, bits)),
                         spent.eq((row == n - 1) | (position > 10 - 2 * bits)),
                         following.eq(Mux(position > 10 - 2 * bits, position + bits - 8,
                                          position + bits)),
@@ -166,8 +179,8 @@ class WeightLoader(wiring.Component):
         m.submodules.requests = requests = WeightRequests(self._config)
         m.submodules.unpack = unpack = WeightUnpack(self._config)
         m.submodules.rows = memory = Memory(
-            shape=4 * n, depth=2 * n, init=[], attrs={"no_rw_check": 1})
-        write, read = memory.write_port(), memory.read_port()
+            shape=row_layout(self._config), depth=2 * n, init=[])
+        write, read = memory.write_port(), memory.read_port(domain="comb")
         m.d.comb += [
             requests.layer.eq(self.layer), requests.start.eq(self.start),
             self.read.request.payload.eq(requests.request.payload),
@@ -196,16 +209,16 @@ class WeightLoader(wiring.Component):
         return m
 
     def _push(self, m, read, drain, full):
-        """Read a complete tile row by row; the memory makes the row a cycle late."""
+        """Read a complete tile row by row, and extend its weights."""
         n = self._config.n
         armed = Signal(init=1)                      # the shadow weights may be overwritten
         pushing, go = Signal(), Signal()
         first = drain[:-1] == 0
         m.d.comb += [
             go.eq(pushing | ((armed | self.swap) & full.bit_select(drain[-1], 1) & first)),
-            read.en.eq(go), read.addr.eq(drain),
-            self.row.as_value().eq(read.data),
+            read.addr.eq(drain),
         ]
+        m.d.sync += self.row.as_value().eq(extended(read.data, n))
         m.d.sync += [self.enable.eq(go), self.index.eq(drain[:-1]), self.loaded.eq(go & first)]
         with m.If(self.swap):
             m.d.sync += armed.eq(1)

@@ -15,7 +15,7 @@ from rtl.load.quantise import Quantiser
 from rtl.load.queue import ChunkQueue
 from rtl.load.sequence import ChunkSequence
 from rtl.load.unit import latency
-from rtl.multiply.accumulator import MIN_PASS
+from rtl.multiply.accumulator import MIN_PASS, WRITTEN
 from rtl.multiply.array import SystolicArray
 from rtl.multiply.sequencer import Sequencer
 from rtl.store.parameters import GROUPS, READ_LATENCY
@@ -37,10 +37,11 @@ def test_load_pipeline(config):
 
 @CONFIGS
 def test_array(config):
-    assert constants.SEQUENCER == Sequencer(config).latency
-    assert constants.SWAP == Sequencer(config).latency - 1
+    assert constants.SEQUENCER == Sequencer.latency
+    assert constants.SWAP == Sequencer.latency - 1
+    assert constants.ARRAY_TO_BANK == WRITTEN
     assert constants.bank_ready(config) == (
-        Sequencer(config).latency + SystolicArray(config).latency + config.n
+        Sequencer.latency + SystolicArray(config).latency + config.n
         + constants.ARRAY_TO_BANK)
 
 

@@ -19,6 +19,13 @@ def rows_of(weights, n):
             for o in range(out_words) for w in range(words) for r in range(n)]
 
 
+def weights_of(row, bits, n):
+    """The n weights of a row."""
+    units = row.units >> (n if row.three and row.other else 0)
+    fields = [units >> bits * c & (1 << bits) - 1 for c in range(n)]
+    return [field - (field >> bits - 1 << bits) for field in fields]
+
+
 @pytest.mark.parametrize("gap", [0.0, 0.4])
 @pytest.mark.parametrize("bits", [2, 3, 4])
 @pytest.mark.parametrize("name", ["n4", "n8", "n16"])
@@ -53,7 +60,7 @@ def test_rows_of_packed_tiles(name, bits, gap):
             cycle += 1
             assert cycle < 5000
             if valid and ready:
-                rows.append(list(payload))
+                rows.append(weights_of(payload, bits, n))
                 cycles.append(cycle)
 
     simulator = Simulator(dut)
