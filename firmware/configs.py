@@ -33,7 +33,7 @@ def read_config(config: str) -> Config:
         raise ValueError(f"{path}: wanted an object of {', '.join(known)} (at least "
                          f"{', '.join(sorted(needed))}), got {got or 'none'}")
     for name, value in plain.items():
-        kind = str if name == "name" else int
+        kind = str if name in ("name", "cell") else int
         if type(value) is not kind:
             raise ValueError(f"{path}: wanted {name} of type {kind.__name__}, got {value!r}")
     values: dict[str, Any] = {"name": path.stem} | plain

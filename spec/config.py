@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from spec.fixed import MAX_ORDER
 
 BURST_BEATS = 16    # longest AXI burst; bursts end on multiples of it, so none crosses 4 KB
+CELL_KINDS = ("multiply", "packed", "booth")
 ABI_VERSION = 3     # raised whenever registers, descriptor or memory layouts change
 
 
@@ -28,6 +29,9 @@ class Config:
     operand_bits: width of a rotated-back operand, signed.
     address_bits: width of the AXI addresses.
     max_outstanding: AXI bursts a port may have in flight.
+    cell: what the array multiplies with: "multiply", a plain product left to the tool; "packed",
+        one 18 x 10-bit multiplier for two columns; "booth", additions only.
+    booth_rows: so many of the array's last rows have Booth cells, where multipliers run short.
 
     Raises
     ------
@@ -41,6 +45,8 @@ class Config:
     operand_bits: int = 10
     address_bits: int = 32
     max_outstanding: int = 32
+    cell: str = "packed"
+    booth_rows: int = 0
 
     def __post_init__(self) -> None:
         _check_power_of_two("n", self.n, 4, 64)
@@ -51,6 +57,10 @@ class Config:
             raise ValueError(f"operand_bits: wanted 8..16, got {self.operand_bits}")
         if not 16 <= self.address_bits <= 64:
             raise ValueError(f"address_bits: wanted 16..64, got {self.address_bits}")
+        if self.cell not in CELL_KINDS:
+            raise ValueError(f"cell: wanted one of {', '.join(CELL_KINDS)}, got {self.cell!r}")
+        if not 0 <= self.booth_rows <= self.n:
+            raise ValueError(f"booth_rows: wanted 0..{self.n}, got {self.booth_rows}")
 
     @property
     def lanes(self) -> int:
@@ -91,6 +101,15 @@ class Config:
         """Width of a partial sum that leaves the array: n products of operand x 4 bits."""
         return self.operand_bits + 4 + (self.n - 1).bit_length()
 
+    @property
+    def row_cells(self) -> tuple[str, ...]:
+        """Kind of the cells of every row of the array."""
+        return (self.cell,) * (self.n - self.booth_rows) + ("booth",) * self.booth_rows
+
+    def row_cell(self, row: int) -> str:
+        """Kind of the cells of one row."""
+        return self.row_cells[row]
+
     def weight_tile_beats(self, bits: int) -> int:
         """Beats of one n x n weight tile of `bits`-bit (2, 3 or 4) weights."""
         return -(-self.n * bits // 8)
@@ -101,9 +120,14 @@ class Config:
 
     @property
     def hash(self) -> int:
-        """32-bit hash of everything driver and core must agree on (the name is not part)."""
+        """32-bit hash of everything driver and core must agree on.
+
+        The name is not part of it, nor the kinds of cells: they give the same sums in the same
+        cycles.
+        """
         fields = asdict(self) | {"abi": ABI_VERSION}
-        del fields["name"]
+        for name in ("name", "cell", "booth_rows"):
+            del fields[name]
         text = json.dumps(fields, sort_keys=True)
         return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "little")
 
@@ -112,7 +136,7 @@ PRESETS = {
     c.name: c for c in (
         Config(name="n4", n=4, buffer_words=1024, acc_words=256),
         Config(name="n8", n=8, buffer_words=2048, acc_words=512),
-        Config(name="n16", n=16, buffer_words=4096, acc_words=512),
+        Config(name="n16", n=16, buffer_words=4096, acc_words=512, booth_rows=4),
         Config(name="n32", n=32, buffer_words=4096, acc_words=512),
         Config(name="n64", n=64, buffer_words=4096, acc_words=512),
     )

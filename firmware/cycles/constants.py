@@ -31,6 +31,7 @@ MIN_PASS = 4            # cycles between the starts of two passes
 SEQUENCER = 3           # from a column issued to the array
 SWAP = 2                # from the first column of a pass to `swap`, after which a tile is pushed
 LOADED = 2              # from the first row pushed to the first column that may be issued
+ARRAY_ENTRY = 2         # from the array's input to its first row of partial sums
 ARRAY_TO_BANK = 3       # from the last sum out of the array to a complete bank
 # rtl/store
 GROUPS = 4              # cycles per output word
@@ -96,7 +97,7 @@ def weight_fifo_beats(config: Config) -> int:
 
 def bank_ready(config: Config) -> int:
     """From the last column of an output word issued to the first group of its store."""
-    return SEQUENCER + 2 * config.n + ARRAY_TO_BANK
+    return SEQUENCER + ARRAY_ENTRY + config.n + config.n // 2 + ARRAY_TO_BANK
 
 
 def store_latency() -> int:

@@ -81,8 +81,9 @@ class Accumulator(wiring.Component):
     ``bank[address][c] = (first ? 0 : bank[address][c]) + (sums[c] << 4 * shift)``
 
     ``control`` enters with its operands; it is delayed here by ``array_latency`` and then one cycle
-    per column, as the sums are. A bank is handed to the store unit when the last column of the
-    beat marked ``last`` has been written, ``array_latency + n + WRITTEN`` cycles later.
+    per pair of columns, as the sums are. A bank is handed to the store unit when the last column of
+    the beat marked ``last`` has been written, ``array_latency + n / 2 + WRITTEN``
+    cycles later.
 
     Assumption: the same address comes again after MIN_PASS cycles at the earliest (the sequencer
     makes no pass shorter), so no read ever meets a write of the same address.
@@ -139,7 +140,8 @@ class Accumulator(wiring.Component):
             column = m.submodules[f"column{c}"] = _Column(self._config)
             columns.append(column)
             m.d.comb += [column.control.eq(control), column.sum.eq(self.sums[c])]
-            control = self._delay(m, control, 1, f"skew{c}")
+            if c % 2:
+                control = self._delay(m, control, 1, f"skew{c}")
         last = self._delay(m, control, WRITTEN, "written")
         read_bank = self._tokens(m, last)
         selected = Signal()

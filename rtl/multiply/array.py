@@ -4,7 +4,68 @@ from amaranth import *
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from rtl.multiply.cell import CELLS, PairSum
 from spec.config import Config
+
+
+def _delay(m, source, cycles, name):
+    """`source` and its delays by 1..`cycles` registers, which are not reset."""
+    stages = [source]
+    for i in range(cycles):
+        stage = Signal(source.shape(), name=f"{name}_{i}", reset_less=True)
+        m.d.sync += stage.eq(stages[-1])
+        stages.append(stage)
+    return stages
+
+
+class ArrayRow(wiring.Component):
+    """One input channel: n / 2 cells, each with one operand and two weights, see `cell.py`.
+
+    ``below[c] = above[c] + operand * weight[c]``, two cycles after the operand meets cell c / 2,
+    which it does c / 2 cycles after it comes in; ``above`` is taken one cycle after that.
+
+    Members
+    -------
+    operand: what the cells of this kind want. code0..: likewise, of each pair of weights.
+    write: take the codes into the shadow weights; swap: make the shadow weights the active ones,
+    from the next cycle on. Both move right with the operands; codes come delayed from outside.
+    above0.., below0..: partial sums of each pair, see `PairSum`, as wide as the row needs.
+    """
+
+    def __init__(self, config: Config, row: int):
+        self._pairs = config.n // 2
+        self._cell = cell = CELLS[config.row_cell(row)](config.operand_bits)
+        self._above = PairSum(cell.value_bits + (row - 1).bit_length() if row else 1)
+        self._below = PairSum(cell.value_bits + row.bit_length())
+        ports = {"operand": In(cell.operand_bits), "write": In(1), "swap": In(1)}
+        for pair in range(self._pairs):
+            ports |= {f"code{pair}": In(cell.code_bits), f"above{pair}": In(self._above.bits),
+                      f"below{pair}": Out(self._below.bits)}
+        super().__init__(ports)
+
+    def _weight(self, m, pair, write, swap):
+        """Shadow and active weights of a cell; returns the active ones."""
+        bits = self._cell.code_bits
+        shadow = Signal(bits, name=f"shadow_{pair}", reset_less=True)
+        active = Signal(bits, name=f"active_{pair}", reset_less=True)
+        with m.If(write):
+            m.d.sync += shadow.eq(getattr(self, f"code{pair}"))
+        with m.If(swap):
+            m.d.sync += active.eq(shadow)
+        return active
+
+    def elaborate(self, platform):
+        m = Module()
+        last = self._pairs - 1
+        operands = _delay(m, self.operand, last, "operand")
+        writes, swaps = _delay(m, self.write, last, "write"), _delay(m, self.swap, last, "swap")
+        for pair in range(self._pairs):
+            active = self._weight(m, pair, writes[pair], swaps[pair])
+            above = self._above.split(getattr(self, f"above{pair}"))
+            products = self._cell.products(m, operands[pair], active)
+            word = self._below.add(m, above, products, str(pair))
+            m.d.comb += getattr(self, f"below{pair}").eq(word)
+        return m
 
 
 class SystolicArray(wiring.Component):
@@ -12,26 +73,28 @@ class SystolicArray(wiring.Component):
 
     Computes ``sums[c] = sum over r of operands[r] * weight[r][c]`` for every column of operands.
 
-    Operands enter unskewed; row r is delayed r cycles inside. They move right, partial sums move
-    down, one cell per cycle. Latency: the sum of column c appears ``latency + c`` cycles after
-    its operands. Throughput: one column of operands per cycle; no back-pressure.
+    Operands enter unskewed; row r is delayed r cycles inside. They move right, a pair of columns
+    per cycle, partial sums move down, one row per cycle. Latency: the sum of column c appears
+    ``latency + skew(c)`` cycles after its operands, whatever the cells are. Throughput: one column
+    of operands per cycle; no back-pressure.
 
     Each cell has two weights. ``swap``, presented one cycle before the first operands of a pass,
     makes the shadow weight the active one as it travels with the data. Weight rows go into the
     shadow weights of row ``weight_index`` while ``weight_enable`` is high, and travel right in
     step. Row r of the next tile may be presented r cycles after ``swap`` or later, and must be
-    presented before the next ``swap`` + r. No register is reset: 2n idle cycles empty the array.
+    presented before the next ``swap`` + r. No register is reset: 2n + 4 idle cycles empty the
+    array.
 
     Parameters
     ----------
-    config: the core's configuration.
+    config: the core's configuration; ``row_cell`` is the kind of the cells of a row.
 
     Members
     -------
     operands: n signed operands of ``operand_bits``.
     swap: see above.
     weight_enable, weight_index, weight_row: one row of n signed 4-bit weights.
-    sums: n signed sums, column c one cycle later than column c-1.
+    sums: n signed sums, see `skew`.
     """
 
     def __init__(self, config: Config):
@@ -48,53 +111,47 @@ class SystolicArray(wiring.Component):
 
     @property
     def latency(self) -> int:
-        """Cycles from operands to the sum of column 0."""
-        return self._config.n
+        """Cycles from operands to the sum of column 0: entry, product, and a sum per row."""
+        return self._config.n + 2
 
-    def _skew(self, m, source, cycles, name):
-        """Delay `source` by `cycles` registers."""
-        for i in range(cycles):
-            stage = Signal(source.shape(), name=f"{name}_{i}", reset_less=True)
-            m.d.sync += stage.eq(source)
-            source = stage
-        return source
+    @staticmethod
+    def skew(column: int) -> int:
+        """Cycles from the sum of column 0 to that of `column`."""
+        return column // 2
 
-    def _travel(self, m, source, name):
-        """One bit that moves right one cell per cycle: bit c is `source` c cycles ago."""
-        n = self._config.n
-        cells = Signal(n - 1, name=name, reset_less=True)
-        m.d.sync += cells.eq(Cat(source, cells))
-        return Cat(source, cells)
-
-    def _cell(self, m, r, c, *, operand, above, write, swap, weight):
-        """One multiply-accumulate cell; returns its (operand, partial sum) registers."""
-        bits = self._config.operand_bits
-        shadow = Signal(signed(4), name=f"shadow_{r}_{c}", reset_less=True)
-        active = Signal(signed(4), name=f"active_{r}_{c}", reset_less=True)
-        total = Signal(
-            signed(bits + 4 + r.bit_length()), name=f"sum_{r}_{c}", reset_less=True)
-        passed = Signal(signed(bits), name=f"operand_{r}_{c}", reset_less=True)
-        with m.If(write):
-            m.d.sync += shadow.eq(weight)
-        with m.If(swap):
-            m.d.sync += active.eq(shadow)
-        m.d.sync += [total.eq(above + operand * active), passed.eq(operand)]
-        return passed, total
+    def _codes(self, m, kind):
+        """What cells of `kind` keep of the weight row, for each pair as late as its operands."""
+        cell = CELLS[kind](self._config.operand_bits)
+        codes = []
+        for pair in range(self._config.n // 2):
+            entry = Signal(cell.code_bits, name=f"{kind}_code_{pair}", reset_less=True)
+            m.d.sync += entry.eq(cell.code([self.weight_row[2 * pair],
+                                            self.weight_row[2 * pair + 1]]))
+            codes.append(_delay(m, entry, pair, f"{kind}_code_{pair}")[-1])
+        return codes
 
     def elaborate(self, platform):
         m = Module()
-        n = self._config.n
-        weights = [self._skew(m, self.weight_row[c], c, f"weight_{c}") for c in range(n)]
-        above = [Const(0, signed(1))] * n
-        swap = self.swap
-        for r in range(n):
-            operand = self._skew(m, self.operands[r], r, f"skew_{r}")
-            write = self._travel(m, self.weight_enable & (self.weight_index == r), f"write_{r}")
-            swaps = self._travel(m, swap, f"swap_{r}")
-            for c in range(n):
-                operand, above[c] = self._cell(
-                    m, r, c, operand=operand, above=above[c], write=write[c],
-                    swap=swaps[c], weight=weights[c])
-            swap = self._skew(m, swap, 1, f"swap_down_{r}")
-        m.d.comb += [self.sums[c].eq(above[c]) for c in range(n)]
+        config = self._config
+        codes = {kind: self._codes(m, kind) for kind in dict.fromkeys(config.row_cells)}
+        above, swap = None, self.swap
+        for r, kind in enumerate(config.row_cells):
+            row = m.submodules[f"row{r}"] = ArrayRow(config, r)
+            operand = _delay(m, self.operands[r], r, f"skew_{r}")[-1]
+            write, entry = Signal(reset_less=True), Signal.like(row.operand, reset_less=True)
+            swap = _delay(m, swap, 1, f"swap_{r}")[-1]
+            m.d.sync += [
+                write.eq(self.weight_enable & (self.weight_index == r)),
+                entry.eq(CELLS[kind](config.operand_bits).operand(operand)),
+            ]
+            m.d.comb += [row.operand.eq(entry), row.write.eq(write), row.swap.eq(swap)]
+            for p, code in enumerate(codes[kind]):
+                m.d.comb += getattr(row, f"code{p}").eq(code)
+                if r:
+                    m.d.comb += getattr(row, f"above{p}").eq(getattr(above, f"below{p}"))
+            above = row
+        last = PairSum(config.partial_sum_bits)
+        for p in range(config.n // 2):
+            for c, value in enumerate(last.split(getattr(above, f"below{p}")), 2 * p):
+                m.d.comb += self.sums[c].eq(value)
         return m

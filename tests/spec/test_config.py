@@ -28,6 +28,8 @@ def test_an_unknown_name_lists_the_known_ones():
     ("max_outstanding", 128, r"max_outstanding: wanted a power of two in 2\.\.64, got 128"),
     ("operand_bits", 7, r"operand_bits: wanted 8\.\.16, got 7"),
     ("address_bits", 65, r"address_bits: wanted 16\.\.64, got 65"),
+    ("cell", "dsp", "cell: wanted one of multiply, packed, booth, got 'dsp'"),
+    ("booth_rows", 17, r"booth_rows: wanted 0\.\.16, got 17"),
 ])
 def test_a_parameter_out_of_range_is_refused(field, value, text):
     with pytest.raises(ValueError, match=text):
@@ -40,6 +42,18 @@ def test_the_hash_follows_every_parameter_but_the_name(field):
     assert replace(config, name="other").hash == config.hash
     assert replace(config, **{field: 2 * getattr(config, field)}).hash != config.hash
     assert 0 <= config.hash < 1 << 32
+
+
+def test_the_hash_does_not_say_what_multiplies():
+    config = PRESETS["n16"]
+    assert replace(config, cell="booth").hash == replace(config, booth_rows=0).hash == config.hash
+
+
+def test_the_last_rows_may_be_booth_cells():
+    config = replace(PRESETS["n4"], booth_rows=1)
+    assert config.row_cells == ("packed", "packed", "packed", "booth")
+    assert config.row_cell(3) == "booth"
+    assert replace(config, cell="booth").row_cells == ("booth",) * 4
 
 
 def test_the_hashes_of_the_presets_differ():

@@ -41,8 +41,8 @@ def test_array(config):
     assert constants.SWAP == Sequencer.latency - 1
     assert constants.ARRAY_TO_BANK == WRITTEN
     assert constants.bank_ready(config) == (
-        Sequencer.latency + SystolicArray(config).latency + config.n
-        + constants.ARRAY_TO_BANK)
+        Sequencer.latency + SystolicArray(config).latency
+        + SystolicArray.skew(config.n - 1) + 1 + constants.ARRAY_TO_BANK)
 
 
 def test_bus_and_load():

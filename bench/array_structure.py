@@ -1,0 +1,179 @@
+"""Our array against one module per cell: `python -m bench.array_structure [--n 32] [--json FILE]`.
+
+Generates Verilog of both, builds both simulators with the flags of the runtime, on two cores, and
+clocks each with random operands and a swap every n cycles: seconds to generate and to build, and
+simulated cycles per second. The naive array is what the first version of the core was designed
+from: a module for each multiply-accumulate, operands and sums registered in each.
+"""
+
+import argparse
+import ctypes
+import json
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from amaranth import Const, Module, Signal, signed
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from rtl.cache import write_atomically
+from rtl.generate import to_verilog
+from rtl.multiply.array import SystolicArray
+from sim.runtime.build import CXX_FLAGS, JOBS, OPTIMISATION, VERILATOR_FLAGS
+from sim.verilator import WAIVERS, run_tool, verilator_root
+from spec.config import PRESETS, Config
+
+HARNESS = """
+#include "Vcore.h"
+#include "verilated.h"
+#include <cstdint>
+double sc_time_stamp() { return 0; }
+template <class T> static void fill(T &port, uint32_t value) { port = value; }
+template <std::size_t N> static void fill(VlWide<N> &port, uint32_t value) {
+    for (std::size_t i = 0; i < N; i++) port[i] = value = value * 1664525 + 1013904223;
+}
+extern "C" void clock_array(int cycles, int n) {
+    VerilatedContext context;
+    Vcore dut(&context, "array");
+    uint32_t value = 1;
+    for (int t = 0; t < cycles; t++) {
+        value = value * 1664525 + 1013904223;
+        dut.clk = 0;
+        fill(dut.operands, value);
+        fill(dut.weight_row, value ^ 0x5a5a5a5a);
+        dut.swap = t % n == 0;
+        dut.weight_enable = 1;
+        dut.weight_index = t % n;
+        dut.eval();
+        dut.clk = 1;
+        dut.eval();
+    }
+    dut.final();
+}
+"""
+
+
+class NaiveCell(wiring.Component):
+    """Operand passed right, ``below = above + operand * weight``, both registered."""
+
+    def __init__(self, config: Config):
+        super().__init__({
+            "write": In(1), "swap": In(1), "weight": In(signed(4)),
+            "operand": In(signed(config.operand_bits)),
+            "passed": Out(signed(config.operand_bits)),
+            "above": In(signed(config.partial_sum_bits)),
+            "below": Out(signed(config.partial_sum_bits)),
+            "write_passed": Out(1), "swap_passed": Out(1), "weight_passed": Out(signed(4)),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        shadow, active = Signal(signed(4)), Signal(signed(4))
+        with m.If(self.write):
+            m.d.sync += shadow.eq(self.weight)
+        with m.If(self.swap):
+            m.d.sync += active.eq(shadow)
+        m.d.sync += [
+            self.passed.eq(self.operand), self.below.eq(self.above + self.operand * active),
+            self.write_passed.eq(self.write), self.swap_passed.eq(self.swap),
+            self.weight_passed.eq(self.weight)]
+        return m
+
+
+class NaiveArray(wiring.Component):
+    """The ports and, but for the skew of the weights, the function of `SystolicArray`."""
+
+    def __init__(self, config: Config):
+        self._config = config
+        n, operand = config.n, signed(config.operand_bits)
+        super().__init__({
+            "operands": In(data.ArrayLayout(operand, n)), "swap": In(1), "weight_enable": In(1),
+            "weight_index": In(range(n)), "weight_row": In(data.ArrayLayout(signed(4), n)),
+            "sums": Out(data.ArrayLayout(signed(config.partial_sum_bits), n)),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        n = self._config.n
+        above = [Const(0, signed(1))] * n
+        weights = [self.weight_row[c] for c in range(n)]
+        swap = self.swap
+        for r in range(n):
+            operand = self.operands[r]
+            for i in range(r):
+                stage = Signal.like(operand, name=f"skew_{r}_{i}")
+                m.d.sync += stage.eq(operand)
+                operand = stage
+            write, right = self.weight_enable & (self.weight_index == r), swap
+            for c in range(n):
+                cell = m.submodules[f"cell_{r}_{c}"] = NaiveCell(self._config)
+                m.d.comb += [cell.operand.eq(operand), cell.above.eq(above[c]),
+                             cell.weight.eq(weights[c]), cell.write.eq(write),
+                             cell.swap.eq(right)]
+                operand, above[c] = cell.passed, cell.below
+                write, right = cell.write_passed, cell.swap_passed
+            down = Signal(name=f"swap_{r}")
+            m.d.sync += down.eq(swap)
+            swap = down
+        m.d.comb += [self.sums[c].eq(above[c]) for c in range(n)]
+        return m
+
+
+def build(verilog: str, directory: Path) -> ctypes.CDLL:
+    """The simulator of `verilog`, compiled as the runtime of the core is."""
+    include = verilator_root() / "include"
+    (directory / "array.v").write_text(verilog)
+    (directory / "harness.cpp").write_text(HARNESS)
+    run_tool(["verilator", *VERILATOR_FLAGS, *WAIVERS, "-CFLAGS", " ".join(CXX_FLAGS),
+              "--top-module", "array", "array.v"], directory, "verilator")
+    run_tool(["make", "-j", str(JOBS), "-f", "Vcore.mk", *OPTIMISATION, "libVcore.a"],
+             directory, "make")
+    run_tool(["g++", "-O2", *CXX_FLAGS, "-shared", "-o", "array.so", "-I", ".", "-I",
+              str(include), "-I", str(include / "vltstd"), "harness.cpp", "libVcore.a",
+              str(include / "verilated.cpp"), str(include / "verilated_threads.cpp"),
+              "-pthread"], directory, "g++")
+    return ctypes.CDLL(str(directory / "array.so"))
+
+
+def measure(component: Any, n: int, cycles: int) -> dict[str, float]:
+    """Seconds to generate and build, megabytes of Verilog, cycles per second (the best of 3)."""
+    with tempfile.TemporaryDirectory() as directory:
+        start = time.perf_counter()
+        verilog = to_verilog(component, "array")
+        generated = time.perf_counter()
+        library = build(verilog, Path(directory))
+        built = time.perf_counter()
+        seconds = []
+        for _ in range(3):
+            begin = time.process_time()
+            library.clock_array(cycles, n)
+            seconds.append(time.process_time() - begin)
+    return {"generation_s": generated - start, "build_s": built - generated,
+            "verilog_mb": len(verilog) / 1e6, "cycles_per_s": cycles / min(seconds)}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--n", type=int, default=32, choices=[c.n for c in PRESETS.values()])
+    parser.add_argument("--cycles", type=int, default=50_000)
+    parser.add_argument("--json", type=Path, help="also write the figures to this file")
+    options = parser.parse_args()
+    config = PRESETS[f"n{options.n}"]
+    found = {}
+    print("| array | Verilog | generation | build | cycles/s |\n|---|--:|--:|--:|--:|")
+    for label, kind in (("rows", SystolicArray), ("a module per cell", NaiveArray)):
+        row = found[label] = measure(kind(config), options.n, options.cycles)
+        print(f"| {label}, n{options.n} | {row['verilog_mb']:.2f} MB | "
+              f"{row['generation_s']:.1f} s | {row['build_s']:.1f} s | "
+              f"{row['cycles_per_s']:,.0f} |", flush=True)
+    ratio = found["rows"]["cycles_per_s"] / found["a module per cell"]["cycles_per_s"]
+    print(f"\n{ratio:.2f} times the cycles per second")
+    if options.json:
+        write_atomically(options.json, json.dumps(
+            {"n": options.n, "arrays": found, "speed_ratio": ratio}, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
