@@ -15,7 +15,7 @@ from rtl.load.unit import LoadUnit
 from rtl.multiply.unit import MultiplyUnit
 from rtl.store.unit import StoreUnit
 from spec.config import Config
-from spec.registers import COUNTERS, IDENTITY, REGISTER_SPACE_BITS
+from spec.registers import IDENTITY, REGISTER_SPACE_BITS
 
 
 class Core(wiring.Component):
@@ -169,13 +169,16 @@ class Core(wiring.Component):
             cause.load_memory.eq(load.waiting_memory),
             cause.weight_memory.eq(multiply.waiting_memory),
             cause.store_memory.eq(store.waiting_memory | (store.done & ~self._writer.idle)),
-            counters.clear.eq(control.begin), counters.count.cycles.eq(control.active),
+            counters.clear.eq(control.begin),
         ]
+        # counted a cycle later, so that what the units say may come late in its cycle
+        m.d.sync += counters.count.cycles.eq(control.active)
         for name in cause.cause.shape().members:
-            m.d.comb += counters.count[name].eq(control.active & cause.cause[name])
+            m.d.sync += counters.count[name].eq(control.active & cause.cause[name])
         for name, engine in beats.items():
-            m.d.comb += counters.count[name].eq(engine.handshake & control.active)
-        for name, _ in COUNTERS:
-            m.d.comb += getattr(registers, name).eq(counters.values[name])
-        moved = Cat(e.handshake for e in beats.values()).any()
-        m.d.comb += control.progress.eq(moved | multiply.busy | control.begin)
+            m.d.sync += counters.count[name].eq(engine.handshake & control.active)
+        m.d.comb += [registers.counter_slot.eq(counters.slot),
+                     registers.counter_value.eq(counters.value)]
+        moved, progress = Cat(e.handshake for e in beats.values()).any(), Signal()
+        m.d.sync += progress.eq(moved | multiply.busy | control.begin)
+        m.d.comb += control.progress.eq(progress)

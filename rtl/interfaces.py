@@ -65,16 +65,12 @@ class AxiLite(wiring.Signature):
 
 
 BEATS_BITS = 20     # beats of one read request
+WRITE_WORDS = 16    # words between the store unit and the bus, announced and not yet sent
 
 
 def read_request(config: Config) -> data.StructLayout:
     """A linear read: byte address (aligned to a beat) and number of beats, at least 1."""
     return data.StructLayout({"address": config.address_bits, "beats": BEATS_BITS})
-
-
-def write_word(config: Config) -> data.StructLayout:
-    """A write of one channel word: n int16 carriers, two beats."""
-    return data.StructLayout({"address": config.address_bits, "data": 2 * config.bus_bits})
 
 
 class ReadPort(wiring.Signature):
@@ -84,6 +80,22 @@ class ReadPort(wiring.Signature):
         super().__init__({
             "request": Out(stream.Signature(read_request(config))),
             "beat": In(stream.Signature(config.bus_bits)),
+        })
+
+
+class WordWrite(wiring.Signature):
+    """Words to write, seen from the store unit: their addresses ahead of their data.
+
+    `announce`: `address` is that of the next word, at least three cycles before its last group.
+    `push`: `data` is group `group` (0..3) of the oldest word that is not complete. `taken`: a word
+    has left the queue; at most `WRITE_WORDS` may be announced and not taken.
+    """
+
+    def __init__(self, config: Config):
+        super().__init__({
+            "announce": Out(1), "address": Out(config.address_bits),
+            "push": Out(1), "group": Out(2), "data": Out(config.bus_bits // 2),
+            "taken": In(1),
         })
 
 

@@ -12,11 +12,14 @@ from spec.fixed import MAX_ORDER
 
 # rtl/bus: reader, writer
 FIFO_BEATS = 64         # beats a reader holds; the weight reader 2n if that is more
-REQUEST = 1             # from a request to the cycle in which its burst is issued
-ISSUE = 1               # from there to `arvalid`; the memory counts its latency from here
-BEAT = 2                # from `rvalid` to the beat at the unit
+SPLIT = 1               # from a request to the cycle in which its burst is cut off
+REQUEST = 3             # from a request to the cycle in which its burst is issued
+GAP = 2                 # from a burst issued to the next one
+ROOM = 3                # from a beat taken to the cycle in which its room is claimed
+ISSUE = 1               # from a burst issued to `arvalid`; the memory counts its latency from here
+BEAT = 3                # from `rvalid` to the beat at the unit
 # rtl/control/fetch.py
-FETCH_STATES = 17       # states and hand-overs of the two reads, and the last checks
+FETCH_STATES = 23       # states and hand-overs of the two reads, and the last checks
 # rtl/load
 QUEUE = 2               # from the first request of a chunk to the data side's knowing of it
 NEXT = 3                # between two chunks that the data side takes
@@ -37,11 +40,14 @@ ARRAY_TO_BANK = 3       # from the last sum out of the array to a complete bank
 GROUPS = 4              # cycles per output word
 READ_LATENCY = 2        # from a group issued to the stages
 STAGES = {"channel": 5, "row scale": 5, "timestep": 5, "bias": 1, "second": 1}
-OUTPUT = 2              # from the stages to the writer, and from there to an address
-MOVED = 2               # from an address issued to the second half of its word
-ANSWER = 1              # from there to `wvalid`; the memory counts its latency from here
-QUEUE_WORDS = 8         # words of the second operand held, of the output queue and of the writer
+OUTPUT = 1              # from the last group at the writer to an address issued
+MOVED = 2               # from there to the second beat of its word; from here memory counts
+TAKEN = 2               # from there to the cycle in which the word's room is claimed
+SECOND_WORDS = 8        # words of the second operand held
+WRITE_WORDS = 16        # words issued and not yet sent
 PARAMETER_BEATS = 4     # M and bias of an output word
+STORE_REQUEST = 2       # from START to the first request of M
+STORE_GAP = 3           # from a request of the store to the next one
 ALIGN = 3               # the second operand is shifted beside the stages before it
 FACTOR = 1              # a row factor is shifted before what it multiplies is there
 NEVER = -(1 << 60)      # a time before everything

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from firmware.cycles.constants import FIFO_BEATS, NEVER, weight_fifo_beats
+from firmware.cycles.constants import FIFO_BEATS, GAP, NEVER, STORE_GAP, weight_fifo_beats
 from firmware.cycles.estimate import Span, Unit
 from firmware.cycles.load import LoadClock
 from firmware.cycles.multiply import Idle, MultiplyClock
@@ -60,8 +60,9 @@ class Machine:
         config = self.nest.config
         depths = FIFO_BEATS, weight_fifo_beats(config), FIFO_BEATS
         load, weight, store = (
-            ReadPort(self.latency, interval, depth, config.max_outstanding)
-            for interval, depth in zip(self.intervals, depths, strict=True))
+            ReadPort(self.latency, interval, depth, config.max_outstanding, gap)
+            for interval, depth, gap in zip(
+                self.intervals, depths, (GAP, GAP, STORE_GAP), strict=True))
         self._load = LoadClock(self.nest, load)
         self._multiply = MultiplyClock(self.nest, weight)
         self._store = StoreClock(self.nest, store, self.latency)

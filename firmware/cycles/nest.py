@@ -33,16 +33,18 @@ class Chunk:
         return sum(beats for beats, _ in self.unit)
 
     @property
-    def ending(self) -> tuple[int, int]:
-        """Beats of the last request, and of its last burst."""
+    def ending(self) -> tuple[int, int, int]:
+        """Beats of the last request, of its last burst, and of the last burst before it."""
         left = self.beats % self.unit_beats or self.unit_beats
-        request = burst = 0
-        for burst, begins in self.unit:
-            request = burst + (0 if begins else request)
-            left -= burst
+        request, burst, previous = 0, self.unit[-1][0], 0
+        for beats, begins in self.unit:
+            if begins:
+                request, previous = 0, burst
+            request, burst = request + beats, beats
+            left -= beats
             if left <= 0:
                 break
-        return request, burst
+        return request, burst, previous
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from math import lcm
 
-from firmware.cycles.constants import FIFO_BEATS, NEVER, REQUEST
+from firmware.cycles.constants import FIFO_BEATS, NEVER, REQUEST, SPLIT
 from firmware.cycles.nest import Chunk
 from firmware.cycles.port import ReadPort
 
@@ -42,7 +42,7 @@ class Reading:
     def _issue(self) -> None:
         beats, begins = self._chunk.unit[self._unit]
         if begins:
-            self.accepted = max(self._valid, self._port.issued, self.accepted + 1)
+            self.accepted = 1 + max(self._valid - 1, self._port.before, self.accepted + SPLIT)
         self._port.burst(beats, self.accepted + REQUEST)
         self._pending = beats
         self._unit = (self._unit + 1) % len(self._chunk.unit)
@@ -82,8 +82,7 @@ class Reading:
 
     def _flow(self) -> None:
         """Take all that is left, a beat in every cycle."""
-        request, burst = self._chunk.ending
-        self.accepted = self._port.flow(self.left, request, burst)
+        self.accepted = self._port.flow(self.left, *self._chunk.ending)
         self._left = self._pending = 0
         self._nibbles = 1
 

@@ -3,14 +3,19 @@
 from math import ceil
 
 from firmware.cycles.constants import (
-    ANSWER,
+    BEAT,
     GROUPS,
+    ISSUE,
     MOVED,
     NEVER,
     OUTPUT,
     PARAMETER_BEATS,
-    QUEUE_WORDS,
     REQUEST,
+    SECOND_WORDS,
+    STORE_GAP,
+    STORE_REQUEST,
+    TAKEN,
+    WRITE_WORDS,
     bank_ready,
     second_at,
     stage_start,
@@ -23,46 +28,43 @@ BLOCK = 32      # words after which their times repeat: the reader's window, in 
 
 
 class Words:
-    """The words of the output, one by one: second operand in, output queue, bursts out.
+    """The words of the output, one by one: second operand in, bursts out.
 
-    begun[k] >= sent[k - QUEUE_WORDS] + 1: there is room in the output queue
-    sent[k] >= moved[k - QUEUE_WORDS] + 1: there is room in the writer
+    begun[k] >= moved[k - WRITE_WORDS] + TAKEN: there is room in the writer
     issued[k] >= answered[k - outstanding] + 1
 
     Parameters
     ----------
     port: of the store's reads. second: when a word frees its second operand, after its
         last group; None if there is none.
-    outstanding: bursts that await their answer at most.
+    outstanding: bursts that await their answer at most. latency: of the memory.
     """
 
-    def __init__(self, port: ReadPort, second: int | None, outstanding: int, answer: int) -> None:
+    def __init__(self, port: ReadPort, second: int | None, outstanding: int, latency: int) -> None:
         self._port, self._second = port, second
-        self._outstanding, self._answer = outstanding, answer
-        self._latency = GROUPS - 1 + store_latency() + OUTPUT
-        keep = max(outstanding, QUEUE_WORDS)
-        self.begun, self.sent, self._moved, self.answered = ([NEVER] * keep for _ in range(4))
+        self._outstanding, self._latency = outstanding, latency
+        keep = max(outstanding, SECOND_WORDS, WRITE_WORDS)
+        self.begun, self._moved, self.answered = ([NEVER] * keep for _ in range(3))
         self._keep = keep
 
     def one(self, earliest: int) -> int:
         """The next word: when its first group is issued."""
-        begin = max(earliest, self.begun[-1] + GROUPS, self.sent[-QUEUE_WORDS] + 1)
+        begin = max(earliest, self.begun[-1] + GROUPS, self._moved[-WRITE_WORDS] + TAKEN)
         if self._second is not None:
-            self._port.burst(2, REQUEST + 1)
-            self._port.take(2, self.begun[-QUEUE_WORDS] + GROUPS + self._second)
+            self._port.burst(2, STORE_REQUEST + REQUEST)
+            self._port.take(2, self.begun[-SECOND_WORDS] + GROUPS + self._second)
             begin = max(begin, self._port.taken[-1] + 1)
-        sent = max(begin + self._latency, self.sent[-1] + 1,
-                   self._moved[-QUEUE_WORDS] + 1)
-        issued = max(sent + OUTPUT, self.answered[-self._outstanding] + 1)
+        issued = max(begin + GROUPS - 1 + store_latency() + OUTPUT,
+                     self.answered[-self._outstanding] + 1)
         moved = max(issued + MOVED, self._moved[-1] + ceil(MOVED * self._port.interval))
-        for times, time in ((self.begun, begin), (self.sent, sent), (self._moved, moved),
-                            (self.answered, moved + self._answer)):
+        for times, time in ((self.begun, begin), (self._moved, moved),
+                            (self.answered, moved + self._latency)):
             times.append(time)
         return begin
 
     def shift(self, cycles: int) -> None:
         """Let everything have happened `cycles` later."""
-        for times in (self.begun, self.sent, self._moved, self.answered):
+        for times in (self.begun, self._moved, self.answered):
             times[:] = [t + cycles for t in times[-self._keep:]]
 
 
@@ -81,12 +83,14 @@ class StoreClock:
         outstanding = nest.config.max_outstanding
         row_scale = nest.layer.store.stages.row_scale
         second = second_at(row_scale) if nest.second else None
-        self._answer = latency + ANSWER
-        self._words = Words(port, second, outstanding, self._answer)
+        self._latency = latency
+        self._words = Words(port, second, outstanding, latency)
         # fast enough a memory never holds up the store, but for the very first word
         self._fast = port.slack(2, GROUPS, 2) >= 1 and (
-            latency + MOVED + ANSWER + 1 <= GROUPS * outstanding)
-        self._first = latency + 9 + 2 * nest.second
+            latency + MOVED + 1 <= GROUPS * outstanding)
+        # M, bias, second operand: the first of these beats, the second beat, the cycle after it
+        self._first = (STORE_REQUEST + STORE_GAP * (1 + nest.second) + REQUEST + ISSUE + latency
+                       + BEAT + 2)
         self.last = NEVER
         self.free = [NEVER, NEVER]
         self.starved = [0, 0]
@@ -101,7 +105,7 @@ class StoreClock:
             self.last = start + GROUPS * pixels - 1
         else:
             for _ in range(2):
-                self._port.burst(2, REQUEST + 1)
+                self._port.burst(2, STORE_REQUEST + REQUEST)
             self._port.take(PARAMETER_BEATS, set_free)
             start = self._all(max(start, self._port.taken[-1] + 1), pixels)
             self.last = self._words.begun[-1] + GROUPS - 1
@@ -119,12 +123,12 @@ class StoreClock:
     @property
     def handed(self) -> int:
         """When the writer had the last word."""
-        return max(self.last + store_latency() + OUTPUT, self._words.sent[-1])
+        return max(self.last, self._words.begun[-1] + GROUPS - 1) + store_latency()
 
     @property
     def end(self) -> int:
         """When the memory has acknowledged the last word."""
-        answered = self.last + store_latency() + 2 * OUTPUT + MOVED + self._answer
+        answered = self.last + store_latency() + OUTPUT + MOVED + self._latency
         return max(answered, self._words.answered[-1]) + 1
 
     def _all(self, start: int, pixels: int) -> int:

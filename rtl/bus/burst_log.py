@@ -5,12 +5,15 @@ from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+from rtl.bus.queue import BLOCK
+from rtl.counting import change
+
 
 class BurstLog(wiring.Component):
     """Queue of burst addresses with a count of the bursts in flight.
 
-    One `push` and one `pop` per cycle. `oldest` is combinational and valid from the cycle after
-    its push. Pushing while `full` or popping while `empty` is the caller's error.
+    One `push` and one `pop` per cycle. Pushing while `full` or popping while `empty` is the
+    caller's error. A burst is answered two cycles after its push at the earliest.
 
     Parameters
     ----------
@@ -21,7 +24,7 @@ class BurstLog(wiring.Component):
     -------
     push, address: a burst is issued.
     pop: the oldest burst has been answered.
-    oldest: address of the oldest burst in flight.
+    answered: address of what was the oldest burst in flight one cycle ago.
     empty, full: no burst, or `depth` bursts, in flight.
     """
 
@@ -30,7 +33,7 @@ class BurstLog(wiring.Component):
         self._depth = depth
         super().__init__({
             "push": In(1), "address": In(address_bits), "pop": In(1),
-            "oldest": Out(address_bits), "empty": Out(1, init=1), "full": Out(1),
+            "answered": Out(address_bits), "empty": Out(1, init=1), "full": Out(1),
         })
 
     @property
@@ -40,19 +43,19 @@ class BurstLog(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         m.submodules.addresses = memory = Memory(
-            shape=self._address_bits, depth=self._depth, init=[])
-        write, read = memory.write_port(), memory.read_port(domain="comb")
+            shape=self._address_bits, depth=self._depth, init=[], attrs=BLOCK)
+        write, read = memory.write_port(), memory.read_port()
         count = Signal(range(self._depth + 1))
         m.d.comb += [
             write.en.eq(self.push),
             write.data.eq(self.address),
-            self.oldest.eq(read.data),
+            self.answered.eq(read.data),
             self.empty.eq(count == 0),
-            self.full.eq(count == self._depth),
+            self.full.eq(count[-1]),        # a power of two
         ]
-        with m.If(self.push):
-            m.d.sync += write.addr.eq(write.addr + 1)
-        with m.If(self.pop):
-            m.d.sync += read.addr.eq(read.addr + 1)
-        m.d.sync += count.eq(count + self.push - self.pop)
+        m.d.sync += [
+            write.addr.eq(write.addr + self.push),
+            read.addr.eq(read.addr + self.pop),
+            count.eq(count + change(self.push, self.pop, len(count))),
+        ]
         return m

@@ -1,11 +1,11 @@
 """Linear reads over AXI4: requests in, bursts out, beats back in request order."""
 
 from amaranth import *
-from amaranth.lib import wiring
-from amaranth.lib.fifo import SyncFIFOBuffered
-from amaranth.lib.wiring import In, Out
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
 
 from rtl.bus.burst_log import BurstLog
+from rtl.bus.queue import CreditQueue
 from rtl.interfaces import BEATS_BITS, AxiRead, ReadPort
 from spec.config import BURST_BEATS, Config
 
@@ -17,6 +17,11 @@ def check_fifo_beats(beats: int) -> None:
                          f"got {beats}")
 
 
+def burst_layout(config: Config) -> data.StructLayout:
+    """The next burst: `more` beats after the first one."""
+    return data.StructLayout({"valid": 1, "address": config.address_bits, "more": 4})
+
+
 class AxiReader(wiring.Component):
     """Splits linear reads into INCR bursts of at most 16 beats and returns the beats in order.
 
@@ -24,9 +29,11 @@ class AxiReader(wiring.Component):
     issued only when the FIFO has room for all of it: `rready` is always 1, and the port never
     holds up an interconnect.
 
-    Throughput: one burst per cycle (hence one request of up to 16 aligned beats per cycle) and
-    one beat per cycle, without bubbles between requests. Latency: two cycles from a request to
-    `arvalid`, two from `rvalid` to `beat.valid`. Back-pressure on `beat` is absorbed by the FIFO.
+    Throughput: one burst (hence one request of up to 16 aligned beats) in two cycles and one beat
+    per cycle, without bubbles between requests of two beats or more. Latency: four cycles from a
+    request to `arvalid`, three from `rvalid` to `beat.valid`; a beat that is taken makes room for
+    a burst three cycles later. Back-pressure on `beat` is absorbed by the FIFO. No output depends
+    on an AXI input in the same cycle.
 
     While `abort` is high, and after it until every outstanding burst has been answered, requests
     are not accepted and beats are discarded; an address already offered stays offered until it
@@ -46,7 +53,7 @@ class AxiReader(wiring.Component):
     fault: pulse, once until the next abort: a beat came back with SLVERR or DECERR.
     decerr: with `fault`, the response was DECERR.
     fault_address: with `fault`, address of the burst the beat belongs to.
-    handshake: a beat was received in this cycle.
+    handshake: a beat was received in the cycle before.
     """
 
     def __init__(self, config: Config, fifo_beats: int = 64):
@@ -73,97 +80,97 @@ class AxiReader(wiring.Component):
         m = Module()
         config, axi = self._config, self.axi
         m.submodules.log = log = BurstLog(config.address_bits, config.max_outstanding)
-        issue, length = Signal(), Signal(range(BURST_BEATS + 1))
         pending, draining, flush = Signal(), Signal(), Signal()
+        self._issue = Signal(name="issue")
+        burst = self._burst = Signal(burst_layout(config), name="burst")
         m.d.comb += [
             flush.eq(self.abort | draining),
-            self.idle.eq(~pending & ~axi.arvalid & log.empty),
-            self.handshake.eq(axi.rvalid),
-        ]
-        m.d.sync += draining.eq(self.abort | (draining & ~self.idle))
-
-        room = self._buffer(m, flush, issue, length)
-        address = self._split(m, flush, pending, issue, length)
-        m.d.comb += [
-            issue.eq(pending & ~flush & (~axi.arvalid | axi.arready) & ~log.full
-                     & (room >= length)),
-            log.push.eq(issue),
-            log.address.eq(address),
+            self.idle.eq(~pending & ~burst.valid & ~axi.arvalid & log.empty),
+            log.push.eq(self._issue), log.address.eq(burst.address),
             log.pop.eq(axi.rvalid & axi.rlast),
         ]
-        self._offer(m, issue, address, length)
-        self._report(m, flush, log.oldest)
+        m.d.sync += [draining.eq(self.abort | (draining & ~self.idle)),
+                     self.handshake.eq(axi.rvalid)]
+        self._split(m, flush, pending)
+        room, fits = self._buffer(m, flush), Signal()
+        # known a cycle later, so that the comparison is no part of the issue
+        m.d.sync += fits.eq(burst.valid & ~self._issue & ~log.full & (room > burst.more))
+        m.d.comb += self._issue.eq(burst.valid & fits & ~axi.arvalid & ~flush)
+        self._offer(m)
+        self._report(m, flush, log.answered)
         return m
 
-    def _split(self, m, flush, pending, issue, length):
-        """The request being split; returns the address of its next burst."""
-        config, request = self._config, self.port.request
+    def _split(self, m, flush, pending):
+        """The request being split: its next burst goes to `burst`."""
+        config, request, burst = self._config, self.port.request, self._burst
         address, beats = Signal(config.address_bits), Signal(BEATS_BITS)
         beat_bits = (config.bus_bytes - 1).bit_length()
-        to_boundary, last = Signal(range(BURST_BEATS + 1)), Signal()
+        row, place = address[beat_bits + 4:], address[beat_bits:beat_bits + 4]
+        split, last, least = Signal(), Signal(), Signal(5)
         m.d.comb += [
-            to_boundary.eq(BURST_BEATS - address[beat_bits:beat_bits + 4]),
-            last.eq(beats <= to_boundary),
-            length.eq(Mux(last, beats, to_boundary)),
-            request.ready.eq(~flush & (~pending | (issue & last))),
+            least.eq(beats[:5] - 1),
+            last.eq((beats[5:] == 0) & (least <= ~place)),
+            split.eq(pending & (~burst.valid | self._issue)),
+            request.ready.eq(~pending & ~flush),
         ]
-        with m.If(issue):
+        with m.If(self._issue):
+            m.d.sync += burst.valid.eq(0)
+        with m.If(split):
             m.d.sync += [
-                address.eq(address + (length << beat_bits)),
-                beats.eq(beats - length),
-                pending.eq(~last),
+                burst.valid.eq(1), burst.address.eq(address),
+                burst.more.eq(Mux(last, least, ~place)),
+                row.eq(row + 1), place.eq(0), pending.eq(~last),
+                beats.eq(beats + Cat(place, C(-1, BEATS_BITS - 4))),    # - 16 + place
             ]
         with m.If(request.valid & request.ready):
-            m.d.sync += [
-                address.eq(request.payload.address),
-                beats.eq(request.payload.beats),
-                pending.eq(1),
-            ]
+            m.d.sync += [address.eq(request.payload.address), beats.eq(request.payload.beats),
+                         pending.eq(1)]
         with m.If(flush):
-            m.d.sync += pending.eq(0)
-        return address
+            m.d.sync += [pending.eq(0), burst.valid.eq(0)]
 
-    def _offer(self, m, issue, address, length):
+    def _offer(self, m):
         """The AR channel."""
-        axi = self.axi
+        axi, burst = self.axi, self._burst
         m.d.comb += [
             axi.arsize.eq((self._config.bus_bytes - 1).bit_length()),
             axi.arburst.eq(1),
             axi.rready.eq(1),
         ]
-        with m.If(issue):
-            m.d.sync += [
-                axi.arvalid.eq(1), axi.araddr.eq(address), axi.arlen.eq(length - 1)]
+        with m.If(self._issue):
+            m.d.sync += [axi.arvalid.eq(1), axi.araddr.eq(burst.address),
+                         axi.arlen.eq(burst.more)]
         with m.Elif(axi.arready):
             m.d.sync += axi.arvalid.eq(0)
 
-    def _buffer(self, m, flush, issue, length):
+    def _buffer(self, m, flush):
         """The beat FIFO; returns the room no burst has claimed yet."""
         beat = self.port.beat
-        fifo = SyncFIFOBuffered(width=self._config.bus_bits, depth=self._fifo_beats + 1)
+        fifo = CreditQueue(self._config.bus_bits, self._fifo_beats)
         m.submodules.fifo = ResetInserter(flush)(fifo)
         room = Signal(range(self._fifo_beats + 1), init=self._fifo_beats)
-        taken = Signal()
+        taken, claimed = Signal(), Signal(len(room))
+        minus = Cat(~self._burst.more, C(-1, len(room) - 4))        # - (more + 1)
         m.d.comb += [
-            fifo.w_en.eq(self.axi.rvalid & ~flush),
-            fifo.w_data.eq(self.axi.rdata),
-            fifo.r_en.eq(taken),
-            beat.payload.eq(fifo.r_data),
-            beat.valid.eq(fifo.r_rdy & ~flush),
-            taken.eq(beat.valid & beat.ready),
+            fifo.push.eq(self.axi.rvalid), fifo.data.eq(self.axi.rdata),
+            claimed.eq(Mux(self._issue, minus, 0)),
         ]
-        m.d.sync += room.eq(room - Mux(issue, length, 0) + taken)
+        connect(m, fifo.o, flipped(beat))
+        m.d.sync += [
+            taken.eq(beat.valid & beat.ready),
+            room.eq((Cat(C(1, 1), room) + Cat(taken, claimed))[1:]),    # one carry chain
+        ]
         with m.If(flush):
-            m.d.sync += room.eq(self._fifo_beats)
+            m.d.sync += [room.eq(self._fifo_beats), taken.eq(0)]
         return room
 
     def _report(self, m, flush, burst_address):
         """The first error response since the last abort."""
-        axi, reported, error = self.axi, Signal(), Signal()
-        m.d.comb += error.eq(axi.rvalid & axi.rresp[1] & ~reported & ~flush)
+        axi, reported, error, decerr = self.axi, Signal(), Signal(), Signal()
         m.d.sync += [
+            error.eq(axi.rvalid & axi.rresp[1] & ~flush),
+            decerr.eq(axi.rresp[0]),
             reported.eq((reported | error) & ~flush),
-            self.fault.eq(error),
-            self.decerr.eq(axi.rresp[0]),
+            self.fault.eq(error & ~reported & ~flush),
+            self.decerr.eq(decerr),
             self.fault_address.eq(burst_address),
         ]

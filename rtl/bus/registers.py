@@ -5,10 +5,20 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from rtl.interfaces import AxiLite
-from spec.registers import REGISTER_SPACE_BITS, REGISTERS, WATCHDOG_RESET, Register
+from spec.registers import (
+    ADDRESS,
+    COUNTERS,
+    REGISTER_SPACE_BITS,
+    REGISTERS,
+    WATCHDOG_RESET,
+    Register,
+)
 
 RESET = {"watchdog": WATCHDOG_RESET}
 OKAY, SLVERR = 0, 2
+FIRST_COUNTER = ADDRESS[COUNTERS[0][0]] >> 2
+COUNTER_NAMES = {name for name, _ in COUNTERS}
+OTHERS = tuple(r for r in REGISTERS if r.name not in COUNTER_NAMES)
 
 
 def _members(register: Register) -> dict:
@@ -29,50 +39,63 @@ class RegisterBank(wiring.Component):
     be accessed that way (a write to `ro`), is answered with SLVERR; a read of `wo` returns 0.
 
     Latency: a write acts one cycle after its address and data are both there, `bvalid` with it;
-    a read samples one cycle after its address, `rvalid` with it.
+    a read samples one cycle after its address, `rvalid` with it; a read of a counter samples when
+    the counter is shown next.
 
     Members
     -------
     axil: AXI4-Lite slave.
-    <name> of a `ro` register: value to read.
+    counter_slot, counter_value: see `rtl.control.counters`; these are `ro` registers.
+    <name> of another `ro` register: value to read.
     <name> of a `rw` register: what was written last.
     <name> of a `wo` register: the written value for one cycle, else 0.
     <name> of a `w1c` register: bits set by <name>_set, cleared by writing 1; setting wins.
     """
 
     def __init__(self):
-        members = {"axil": In(AxiLite(REGISTER_SPACE_BITS))}
-        for register in REGISTERS:
+        members = {"axil": In(AxiLite(REGISTER_SPACE_BITS)),
+                   "counter_slot": In(range(len(COUNTERS))), "counter_value": In(32)}
+        for register in OTHERS:
             members |= _members(register)
         super().__init__(members)
 
     def elaborate(self, platform):
         m = Module()
         self._read(m)
-        write, address, value, mask = self._accept_write(m)
-        for register in REGISTERS:
-            selected = Signal(name=f"{register.name}_selected")
-            m.d.comb += selected.eq(write & (address == register.address >> 2))
-            self._apply(m, register, selected, value, mask)
+        write, address, value, strobe = self._accept_write(m)
+        for register in OTHERS:
+            if register.access != "ro":
+                selected = Signal(name=f"{register.name}_selected")
+                m.d.comb += selected.eq(write & (address == register.address >> 2))
+                self._apply(m, register, selected, value, strobe)
         return m
 
     def _read(self, m):
         """AR and R channels."""
-        axi = self.axil
-        m.d.comb += axi.arready.eq(~axi.rvalid)
+        axi, reading, wait = self.axil, Signal(), Signal()
+        address = Signal(REGISTER_SPACE_BITS - 2)
+        counter = Signal(len(address))
+        m.d.comb += [axi.arready.eq(~reading & ~axi.rvalid), counter.eq(address - FIRST_COUNTER)]
+        with m.If(axi.arvalid & axi.arready):
+            m.d.sync += [reading.eq(1), address.eq(axi.araddr[2:])]
         with m.If(axi.rready):
             m.d.sync += axi.rvalid.eq(0)
-        with m.If(axi.arvalid & axi.arready):
-            m.d.sync += [axi.rvalid.eq(1), axi.rdata.eq(0), axi.rresp.eq(SLVERR)]
-            with m.Switch(axi.araddr[2:]):
-                for register in REGISTERS:
+        with m.If(counter < len(COUNTERS)):
+            m.d.comb += wait.eq(counter != self.counter_slot)
+        with m.If(reading):
+            m.d.sync += [reading.eq(wait), axi.rvalid.eq(~wait), axi.rdata.eq(0),
+                         axi.rresp.eq(SLVERR)]
+            with m.Switch(address):
+                for register in OTHERS:
                     with m.Case(register.address >> 2):
                         m.d.sync += axi.rresp.eq(OKAY)
                         if register.access != "wo":
                             m.d.sync += axi.rdata.eq(getattr(self, register.name))
+            with m.If(counter < len(COUNTERS)):
+                m.d.sync += [axi.rresp.eq(OKAY), axi.rdata.eq(self.counter_value)]
 
     def _accept_write(self, m):
-        """AW, W and B channels; returns "write now", word address, value and bit mask."""
+        """AW, W and B channels; returns "write now", word address, value and strobes."""
         axi = self.axil
         have_address, have_data, write = Signal(), Signal(), Signal()
         address, value, strobe = Signal(REGISTER_SPACE_BITS - 2), Signal(32), Signal(4)
@@ -95,14 +118,15 @@ class RegisterBank(wiring.Component):
             m.d.sync += [have_address.eq(1), address.eq(axi.awaddr[2:])]
         with m.If(axi.wvalid & axi.wready):
             m.d.sync += [have_data.eq(1), value.eq(axi.wdata), strobe.eq(axi.wstrb)]
-        return write, address, value, Cat(bit.replicate(8) for bit in strobe)
+        return write, address, value, strobe
 
-    def _apply(self, m, register, selected, value, mask):
+    def _apply(self, m, register, selected, value, strobe):
         """Effect of a write on one register."""
-        target = getattr(self, register.name)
+        target, mask = getattr(self, register.name), Cat(bit.replicate(8) for bit in strobe)
         if register.access == "rw":
-            with m.If(selected):
-                m.d.sync += target.eq((target & ~mask) | (value & mask))
+            for i in range(4):
+                with m.If(selected & strobe[i]):
+                    m.d.sync += target.word_select(i, 8).eq(value.word_select(i, 8))
         elif register.access == "wo":
             m.d.comb += target.eq(Mux(selected, value & mask, 0))
         elif register.access == "w1c":

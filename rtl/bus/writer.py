@@ -1,27 +1,28 @@
 """Writes of channel words over AXI4: one two-beat burst per word."""
 
 from amaranth import *
-from amaranth.lib import stream, wiring
-from amaranth.lib.fifo import SyncFIFOBuffered
+from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from rtl.bus.burst_log import BurstLog
-from rtl.interfaces import AxiWrite, write_word
+from rtl.bus.queue import CreditQueue
+from rtl.counting import change
+from rtl.interfaces import WRITE_WORDS, AxiWrite, WordWrite
 from spec.config import Config
-
-QUEUE_WORDS = 8     # words accepted ahead of the bus
 
 
 class AxiWriter(wiring.Component):
     """Writes each word as one INCR burst of two beats at its (word aligned) address.
 
-    AW and W move independently, W never ahead of its AW; `bready` is always 1.
-    Throughput: one word in two cycles, one beat per cycle. Latency: three cycles from a word to
-    `awvalid`, two more to `wvalid`. Back-pressure on `word` once 8 words wait for the bus.
+    AW and W move independently, W never ahead of its AW; `bready` is always 1. No output depends
+    on an AXI input in the same cycle.
+    Throughput: one word in two cycles, one beat per cycle. Latency: two cycles from the last group
+    of a word to `awvalid` and its first beat, another one to the second. `WRITE_WORDS` words wait
+    inside at most; the store unit counts them.
 
-    While `abort` is high, and after it until every burst has been answered, words are not
-    accepted and no burst is started; queued words without an address on the bus are dropped, the
-    others are written in full. Afterwards the writer is as after reset.
+    While `abort` is high, and after it until every burst has been answered, words are dropped and
+    no burst is started; words whose address is on the bus are written in full. Afterwards the
+    writer is as after reset.
 
     Parameters
     ----------
@@ -32,17 +33,17 @@ class AxiWriter(wiring.Component):
     word: words to write.
     axi: AW, W and B channels.
     abort: level, see above.
-    idle: everything accepted has been written and acknowledged.
+    idle: every complete word has been written and acknowledged.
     fault: pulse, once until the next abort: a burst was answered with SLVERR or DECERR.
     decerr: with `fault`, the response was DECERR.
     fault_address: with `fault`, address of the burst.
-    handshake: a beat was sent in this cycle.
+    handshake: a beat was sent in the cycle before.
     """
 
     def __init__(self, config: Config):
         self._config = config
         super().__init__({
-            "word": In(stream.Signature(write_word(config))),
+            "word": In(WordWrite(config)),
             "axi": Out(AxiWrite(config.address_bits, config.bus_bits)),
             "abort": In(1), "idle": Out(1),
             "fault": Out(1), "decerr": Out(1), "fault_address": Out(config.address_bits),
@@ -57,78 +58,75 @@ class AxiWriter(wiring.Component):
         m = Module()
         config, axi, word = self._config, self.axi, self.word
         m.submodules.log = log = BurstLog(config.address_bits, config.max_outstanding)
-        addresses = SyncFIFOBuffered(width=config.address_bits, depth=QUEUE_WORDS)
-        words = SyncFIFOBuffered(width=2 * config.bus_bits, depth=QUEUE_WORDS)
-        draining, flush, accept = Signal(), Signal(), Signal()
-        owed = Signal(range(QUEUE_WORDS + 1))      # addresses issued whose data are still queued
-        m.submodules.addresses = ResetInserter(flush)(addresses)
-        m.submodules.words = ResetInserter(flush & (owed == 0))(words)
+        draining, flush, issue = Signal(), Signal(), Signal()
+        complete, owed = (Signal(range(WRITE_WORDS + 1), name=name)    # without, with an address
+                          for name in ("complete", "owed"))
+        ended, self._error = Signal(), Signal(name="error")
         m.d.comb += [
             flush.eq(self.abort | draining),
-            word.ready.eq(addresses.w_rdy & words.w_rdy & ~flush),
-            accept.eq(word.valid & word.ready),
-            addresses.w_en.eq(accept),
-            addresses.w_data.eq(word.payload.address),
-            words.w_en.eq(accept),
-            words.w_data.eq(word.payload.data),
-            self.idle.eq((addresses.level == 0) & (words.level == 0) & ~axi.awvalid & ~axi.wvalid
-                         & log.empty),
-            self.handshake.eq(axi.wvalid & axi.wready),
+            ended.eq(word.push & (word.group == 3)),
+            self.idle.eq((complete == 0) & (owed == 0) & ~axi.awvalid & log.empty & ~self._error),
         ]
-        m.d.sync += draining.eq(self.abort | (draining & ~self.idle))
-        issue = self._offer_addresses(m, flush, addresses, log)
-        sent = self._offer_data(m, owed, words)
-        m.d.sync += owed.eq(owed + issue - sent)
+        m.d.sync += [
+            draining.eq(self.abort | (draining & ~self.idle)),
+            complete.eq(complete + change(ended, issue, len(complete))),
+        ]
+        with m.If(flush):
+            m.d.sync += complete.eq(0)
+        self._offer_addresses(m, flush, issue, complete, log)
+        sent = self._offer_data(m, flush, owed)
+        m.d.sync += [owed.eq(owed + change(issue, sent, len(owed))), word.taken.eq(sent)]
         self._report(m, flush, log)
         return m
 
-    def _offer_addresses(self, m, flush, addresses, log):
-        """The AW channel; returns "an address was moved to it"."""
-        axi, issue = self.axi, Signal(name="issue")
+    def _offer_addresses(self, m, flush, issue, complete, log):
+        """The AW channel: `issue` a complete word."""
+        axi, word = self.axi, self.word
+        addresses = CreditQueue(self._config.address_bits, WRITE_WORDS)
+        m.submodules.addresses = ResetInserter(flush)(addresses)
         m.d.comb += [
-            axi.awsize.eq((self._config.bus_bytes - 1).bit_length()),
+            addresses.push.eq(word.announce), addresses.data.eq(word.address),
+            addresses.o.ready.eq(issue),
+            axi.awlen.eq(1), axi.awsize.eq((self._config.bus_bytes - 1).bit_length()),
             axi.awburst.eq(1),
-            axi.awlen.eq(1),
-            issue.eq(addresses.r_rdy & ~flush & (~axi.awvalid | axi.awready) & ~log.full),
-            addresses.r_en.eq(issue),
-            log.push.eq(issue),
-            log.address.eq(addresses.r_data),
+            issue.eq((complete != 0) & addresses.o.valid & ~axi.awvalid & ~log.full & ~flush),
+            log.push.eq(issue), log.address.eq(addresses.o.payload),
         ]
         with m.If(issue):
-            m.d.sync += [axi.awvalid.eq(1), axi.awaddr.eq(addresses.r_data)]
+            m.d.sync += [axi.awvalid.eq(1), axi.awaddr.eq(addresses.o.payload)]
         with m.Elif(axi.awready):
             m.d.sync += axi.awvalid.eq(0)
-        return issue
 
-    def _offer_data(self, m, owed, words):
-        """The W channel; returns "the second beat of a word was moved to it"."""
-        axi, move, upper = self.axi, Signal(name="move"), Signal(name="upper")
-        bits = self._config.bus_bits
-        m.d.comb += [
-            move.eq(words.r_rdy & (owed != 0) & (~axi.wvalid | axi.wready)),
-            words.r_en.eq(move & upper),
-            axi.wstrb.eq(~0),
-        ]
-        with m.If(move):
-            m.d.sync += [
-                axi.wvalid.eq(1), axi.wlast.eq(upper), upper.eq(~upper),
-                axi.wdata.eq(Mux(upper, words.r_data[bits:], words.r_data[:bits])),
+    def _offer_data(self, m, flush, owed):
+        """The W channel; returns "the second beat of a word was taken"."""
+        axi, word, moved = self.axi, self.word, Signal()
+        m.d.comb += [axi.wstrb.eq(~0), moved.eq(axi.wvalid & axi.wready)]
+        valid = owed != 0
+        for half in range(2):
+            queue = CreditQueue(self._config.bus_bits // 2, 2 * WRITE_WORDS)
+            m.submodules[f"half{half}"] = ResetInserter(flush & (owed == 0))(queue)
+            m.d.comb += [
+                queue.push.eq(word.push & (word.group[0] == half)), queue.data.eq(word.data),
+                queue.o.ready.eq(moved),
+                axi.wdata.word_select(half, self._config.bus_bits // 2).eq(queue.o.payload),
             ]
-        with m.Elif(axi.wready):
-            m.d.sync += axi.wvalid.eq(0)
-        return move & upper
+            valid &= queue.o.valid
+        m.d.comb += axi.wvalid.eq(valid)
+        m.d.sync += [axi.wlast.eq(axi.wlast ^ moved), self.handshake.eq(moved)]
+        return moved & axi.wlast
 
     def _report(self, m, flush, log):
         """The B channel: the first error response since the last abort."""
-        axi, reported, error = self.axi, Signal(), Signal()
+        axi, reported, decerr = self.axi, Signal(), Signal()
         m.d.comb += [
             axi.bready.eq(1),
             log.pop.eq(axi.bvalid),
-            error.eq(axi.bvalid & axi.bresp[1] & ~reported & ~flush),
         ]
         m.d.sync += [
-            reported.eq((reported | error) & ~flush),
-            self.fault.eq(error),
-            self.decerr.eq(axi.bresp[0]),
-            self.fault_address.eq(log.oldest),
+            self._error.eq(axi.bvalid & axi.bresp[1] & ~flush),
+            decerr.eq(axi.bresp[0]),
+            reported.eq((reported | self._error) & ~flush),
+            self.fault.eq(self._error & ~reported & ~flush),
+            self.decerr.eq(decerr),
+            self.fault_address.eq(log.answered),
         ]

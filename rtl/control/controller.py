@@ -70,7 +70,7 @@ class Controller(wiring.Component):
             m.d.sync += still.eq(0)
         with m.Else():
             m.d.sync += still.eq(still + 1)
-        m.d.comb += self._expired.eq((self.watchdog != 0) & (still >= self.watchdog))
+        m.d.sync += self._expired.eq((self.watchdog != 0) & (still >= self.watchdog))
 
     def _stop_on_fault(self, m):
         """Latch the first fault and drain; returns the signal that says there is none."""

@@ -2,6 +2,7 @@
 
 from amaranth import *
 from amaranth.lib import data, wiring
+from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from spec.registers import COUNTERS
@@ -12,26 +13,47 @@ NAMES = tuple(name for name, _ in COUNTERS)
 class Counters(wiring.Component):
     """One 32-bit counter per entry of `spec.registers.COUNTERS`; wraps after 2^32.
 
+    The counters are the entries of a small memory with one adder. Between two visits of a counter
+    its increments are held in four bits, so a counter is right whenever it is shown.
+
+    Latency: two cycles from an increment to a counter visited then; each is shown every
+    `len(COUNTERS)` cycles.
+
     Members
     -------
-    clear: zero all. count: one increment bit per counter. values: the counters.
+    clear: zero all. count: one increment bit per counter.
+    slot, value: the counter shown in this cycle, by its place in `COUNTERS`.
     """
 
     def __init__(self):
         super().__init__({
             "clear": In(1),
             "count": In(data.StructLayout({name: 1 for name in NAMES})),
-            "values": Out(data.StructLayout({name: 32 for name in NAMES})),
+            "slot": Out(range(len(NAMES))), "value": Out(32),
         })
 
     def elaborate(self, platform):
         m = Module()
-        for name in NAMES:
-            value = self.values[name]
-            with m.If(self.clear):
-                m.d.sync += value.eq(0)
-            with m.Elif(self.count[name]):
-                m.d.sync += value.eq(value + 1)
+        m.submodules.totals = memory = Memory(shape=32, depth=16, init=[])
+        write, read = memory.write_port(), memory.read_port(domain="comb")
+        slot, added, stale = Signal(4), Signal(4), Signal(range(len(NAMES) + 1), init=len(NAMES))
+        old, more = Signal(32), Signal(range(len(NAMES) + 1))
+        recent = [Signal.like(more, name=f"recent_{name}") for name in NAMES]
+        m.d.comb += [
+            read.addr.eq(slot), write.en.eq(1), write.addr.eq(added), write.data.eq(old + more)]
+        m.d.sync += [
+            slot.eq(Mux(slot == len(NAMES) - 1, 0, slot + 1)), added.eq(slot),
+            self.slot.eq(added), self.value.eq(write.data), old.eq(read.data),
+        ]
+        with m.If(stale != 0):      # what the memory holds is of the time before `clear`
+            m.d.sync += [old.eq(0), stale.eq(stale - 1)]
+        for index, name in enumerate(NAMES):
+            visited = slot == index
+            m.d.sync += recent[index].eq(Mux(visited, 0, recent[index]) + self.count[name])
+            with m.If(visited):
+                m.d.sync += more.eq(recent[index])
+        with m.If(self.clear):
+            m.d.sync += [stale.eq(len(NAMES)), old.eq(0), more.eq(0), *(r.eq(0) for r in recent)]
         return m
 
 

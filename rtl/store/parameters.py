@@ -5,6 +5,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+from rtl.bus.queue import BLOCK
 from rtl.store.lanes import CARRIER, lanes_of
 from spec.config import Config
 from spec.fixed import MULTIPLIER_BITS
@@ -78,7 +79,8 @@ class ParameterSets(wiring.Component):
         ]
         lanes = self._config.store_lanes
         for name, kind, shape in (("multiplier", 0, MULTIPLIER_BITS), ("bias", 1, CARRIER)):
-            memory = Memory(shape=self._config.bus_bits, depth=4, init=[])
+            memory = Memory(shape=self._config.bus_bits, depth=4, init=[],
+                            attrs=BLOCK)
             m.submodules[name] = memory
             write, read = memory.write_port(), memory.read_port()
             at = getattr(self, f"{name}_at")

@@ -2,15 +2,15 @@
 
 from amaranth import *
 from amaranth.lib import stream, wiring
-from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
 
+from rtl.bus.queue import CreditQueue
 from rtl.interfaces import BEATS_BITS, DESCRIPTOR_LAYOUT, ReadPort
 from rtl.store.second import has_second
 from rtl.store.walk import TileWalk
 from spec.config import Config
 
-REQUESTS_AHEAD = 64     # a reader with 64 beats never has more requests of two beats in flight
+REQUESTS_AHEAD = 64     # a reader with 64 beats never has as many requests of two beats inside
 PARAMETERS, SECOND = 0, 1
 
 
@@ -18,8 +18,8 @@ class StoreReads(wiring.Component):
     """Fetches M, bias and second operand, and sorts the beats that come back.
 
     For each spatial tile and output word: M, bias, then, if the layer has a second operand, its
-    word of every pixel. Each request is one word of two beats. Requests run
-    ahead as far as the reader lets them; one request and one beat per cycle.
+    word of every pixel. Each request is one word of two beats. Requests run ahead as far as the
+    reader lets them, at most `REQUESTS_AHEAD`; one request in three cycles, one beat per cycle.
 
     Members
     -------
@@ -39,55 +39,53 @@ class StoreReads(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        kinds = SyncFIFOBuffered(width=1, depth=REQUESTS_AHEAD)
-        m.submodules.kinds = kinds
+        m.submodules.kinds = kinds = CreditQueue(1, REQUESTS_AHEAD)
         self._request(m, kinds)
-        self._sort(m, kinds)
+        self._sort(m, kinds.o)
         return m
 
     def _request(self, m, kinds):
-        """Requests in order; the kind of each is noted in `kinds`."""
+        """Requests in order, their addresses a cycle ahead; the kind of each goes to `kinds`."""
         config, request = self._config, self.read.request
         m.submodules.walk = walk = TileWalk(config)
-        state, sent, last = Signal(2), Signal(), Signal()       # state: 0 M, 1 bias, 2 second
-        offset = Signal(config.address_bits)                    # of the output word in M and bias
+        state, sent, second = Signal(2), Signal(), Signal()     # state: 0 M, 1 bias, 2 second
+        moved, valid = Signal(), Signal()                       # a request was sent; there is one
         address = Signal(config.address_bits)
+        offset = Signal(16 + config.word_bytes.bit_length())    # of the output word in M and bias
         m.d.comb += [
             walk.layer.eq(self.layer),
             walk.base.eq(self.layer.second),
             walk.start.eq(self.start),
-            request.valid.eq(walk.active & kinds.w_rdy),
+            request.valid.eq(valid),
             # as a whole: Yosys writes a constant part of a signal as an `always @*` without
             # inputs, which a simulator never runs
             request.payload.eq(Cat(address, Const(2, BEATS_BITS))),
-            sent.eq(request.valid & request.ready),
-            kinds.w_en.eq(sent),
-            kinds.w_data.eq(Mux(state == 2, SECOND, PARAMETERS)),
-            walk.step.eq(sent & (state == 2)),
-            walk.skip.eq(sent & (state == 1) & ~has_second(self.layer)),
-            last.eq(walk.skip | (walk.step & walk.last_pixel)),
+            sent.eq(valid & request.ready),
+            kinds.push.eq(sent),
+            kinds.data.eq(Mux(state == 2, SECOND, PARAMETERS)),
+            walk.step.eq(moved & (state == 2)),
+            walk.skip.eq(moved & (state == 1) & ~second),
         ]
-        with m.Switch(state):
-            with m.Case(0):
-                m.d.comb += address.eq(self.layer.multipliers + offset)
-            with m.Case(1):
-                m.d.comb += address.eq(self.bias + offset)
-            with m.Default():
-                m.d.comb += address.eq(walk.address)
-        with m.If(last):
+        m.d.sync += [
+            second.eq(has_second(self.layer)), moved.eq(sent),
+            valid.eq(~self.start & (Mux(valid, ~request.ready, walk.active & ~moved))),
+            address.eq(Mux(state == 2, walk.address,
+                           Mux(state == 1, self.bias, self.layer.multipliers) + offset)),
+        ]
+        with m.If(moved):
+            m.d.sync += state.eq(Mux(state == 2, 2, state + 1))
+        with m.If(walk.skip | (walk.step & walk.last_pixel)):
             m.d.sync += [state.eq(0),
                          offset.eq(Mux(walk.last_word, 0, offset + config.word_bytes))]
-        with m.Elif(sent & (state != 2)):
-            m.d.sync += state.eq(state + 1)
         with m.If(self.start):
-            m.d.sync += [state.eq(0), offset.eq(0)]
+            m.d.sync += [state.eq(0), offset.eq(0), moved.eq(0)]
 
-    def _sort(self, m, kinds):
-        """Beats to where they belong, two for each entry of `kinds`."""
+    def _sort(self, m, kind):
+        """Beats to where they belong, two for each `kind`."""
         beat, second_beat = self.read.beat, Signal()
         taken = Signal()
-        for output, kind in ((self.parameters, PARAMETERS), (self.second, SECOND)):
-            mine = kinds.r_rdy & (kinds.r_data == kind)
+        for output, number in ((self.parameters, PARAMETERS), (self.second, SECOND)):
+            mine = kind.valid & (kind.payload == number)
             m.d.comb += [
                 output.payload.eq(beat.payload),
                 output.valid.eq(beat.valid & mine),
@@ -96,6 +94,6 @@ class StoreReads(wiring.Component):
                 m.d.comb += beat.ready.eq(output.ready)
         m.d.comb += [
             taken.eq(beat.valid & beat.ready),
-            kinds.r_en.eq(taken & second_beat),
+            kind.ready.eq(taken & second_beat),
         ]
         m.d.sync += second_beat.eq(second_beat ^ taken)

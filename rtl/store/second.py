@@ -5,6 +5,8 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+from rtl.bus.queue import BLOCK
+from rtl.counting import change
 from rtl.store.lanes import CARRIER, lanes_of
 from rtl.store.parameters import read_group
 from spec.config import Config
@@ -42,7 +44,7 @@ class SecondOperand(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         m.submodules.words = memory = Memory(
-            shape=self._config.bus_bits, depth=2 * WORDS, init=[])
+            shape=self._config.bus_bits, depth=2 * WORDS, init=[], attrs=BLOCK)
         write, read = memory.write_port(), memory.read_port()
         oldest = Signal(range(WORDS))
         beats = Signal(range(2 * WORDS + 1))        # in the queue
@@ -60,8 +62,8 @@ class SecondOperand(wiring.Component):
         ]
         m.d.sync += [
             write.addr.eq(write.addr + write.en),
-            beats.eq(beats + write.en - (freed << 1)),
-            unclaimed.eq(unclaimed + complete - self.claim),
+            beats.eq(beats + Cat(write.en, freed.replicate(len(beats) - 1))),    # + 1, - 2
+            unclaimed.eq(unclaimed + change(complete, self.claim, len(unclaimed))),
             oldest.eq(oldest + freed),
         ]
         return m

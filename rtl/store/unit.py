@@ -3,11 +3,18 @@
 from itertools import pairwise
 
 from amaranth import *
-from amaranth.lib import data, stream, wiring
-from amaranth.lib.fifo import SyncFIFOBuffered
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from rtl.interfaces import DESCRIPTOR_LAYOUT, STEP_LAYOUT, AccumulatorRead, ReadPort, write_word
+from rtl.counting import change
+from rtl.interfaces import (
+    DESCRIPTOR_LAYOUT,
+    STEP_LAYOUT,
+    WRITE_WORDS,
+    AccumulatorRead,
+    ReadPort,
+    WordWrite,
+)
 from rtl.store.parameters import GROUPS, READ_LATENCY, ParameterSets
 from rtl.store.requantise import Requantise
 from rtl.store.requests import StoreReads
@@ -15,11 +22,9 @@ from rtl.store.second import SecondOperand, has_second
 from rtl.store.walk import TileWalk
 from spec.config import Config
 
-OUTPUT_WORDS = 8    # words between issue and writer; the pipeline holds four of them
-
 # What travels with a lane group: which quarter of which word, with which parameter set;
-# `last` marks the last group of the output word in the spatial tile.
-TAG = data.StructLayout({"valid": 1, "group": 2, "set": 1, "last": 1})
+# `last` marks the last group of the output word in the spatial tile, `final` that of the layer.
+TAG = data.StructLayout({"valid": 1, "group": 2, "set": 1, "last": 1, "final": 1})
 
 
 class StoreUnit(wiring.Component):
@@ -32,8 +37,8 @@ class StoreUnit(wiring.Component):
 
     Throughput: one word in four cycles, one more cycle per bank; parameters are fetched one
     output word ahead, the second operand as far ahead as the reader allows. A group is issued
-    only when everything it will need is there and its word has room in the output queue, so the
-    pipeline itself never stops. Latency: `latency` cycles from issue to the output queue.
+    only when everything it will need is there and its word has room in the writer, so the
+    pipeline itself never stops. Latency: `latency` cycles from issue to the writer.
 
     Parameters
     ----------
@@ -47,7 +52,7 @@ class StoreUnit(wiring.Component):
     read: memory reads (M, bias, second operand).
     word: to the writer.
     done: all words of the layer have been handed to the writer; cleared by `start`.
-    waiting_memory: a bank or a word is ready, but the memory is not.
+    waiting_memory: a bank is ready, but the memory is not.
     """
 
     latency = READ_LATENCY + Requantise.latency
@@ -58,7 +63,7 @@ class StoreUnit(wiring.Component):
             "layer": In(DESCRIPTOR_LAYOUT), "step": In(STEP_LAYOUT), "start": In(1),
             "accumulator": Out(AccumulatorRead(config)),
             "read": Out(ReadPort(config)),
-            "word": Out(stream.Signature(write_word(config))),
+            "word": Out(WordWrite(config)),
             "done": Out(1), "waiting_memory": Out(1),
         })
 
@@ -73,13 +78,13 @@ class StoreUnit(wiring.Component):
         m.submodules.second = second = SecondOperand(config)
         m.submodules.requantise = requantise = Requantise(config.store_lanes)
         self._fetch(m, sets, second)
-        room = Signal(range(OUTPUT_WORDS + 1), init=OUTPUT_WORDS)
         tags = [Signal(TAG, name=f"tag{k}") for k in range(self.latency + 1)]
         m.d.sync += [later.eq(earlier) for earlier, later in pairwise(tags)]
-        claimed = self._issue(m, tags, sets, second, room)
+        self._issue(m, tags, sets, second)
         self._arithmetic(m, tags, sets, second, requantise)
-        sent = self._output(m, tags[-1], requantise.o)
-        m.d.sync += room.eq(room + sent - claimed)
+        m.d.comb += [self.word.push.eq(tags[-1].valid), self.word.group.eq(tags[-1].group),
+                     self.word.data.eq(requantise.o)]
+        m.d.sync += self.done.eq((self.done | tags[-1].final) & ~self.start)
         return m
 
     def _fetch(self, m, sets, second):
@@ -94,14 +99,16 @@ class StoreUnit(wiring.Component):
         connect(m, reads.parameters, sets.beat)
         connect(m, reads.second, second.beat)
 
-    def _issue(self, m, tags, sets, second, room):
-        """Four groups per pixel once all it needs is there; returns "a pixel was begun"."""
-        accumulator = self.accumulator
+    def _issue(self, m, tags, sets, second):
+        """Four groups per pixel once all it needs is there."""
+        accumulator, word = self.accumulator, self.word
+        room = Signal(range(WRITE_WORDS + 1), init=WRITE_WORDS)
         m.submodules.walk = walk = TileWalk(self._config)
         group, first, go = Signal(range(GROUPS)), Signal(), Signal()
         bank, supplied = Signal(), Signal()
         m.d.comb += [
             walk.layer.eq(self.layer),
+            walk.base.eq(self.layer.output),
             walk.start.eq(self.start),
             first.eq(group == 0),
             bank.eq(walk.active & accumulator.ready & ~accumulator.release),
@@ -112,17 +119,19 @@ class StoreUnit(wiring.Component):
             tags[0].group.eq(group),
             tags[0].set.eq(sets.number),
             tags[0].last.eq(go & walk.last_pixel & (group == GROUPS - 1)),
+            tags[0].final.eq(tags[0].last & walk.last_word & walk.last_tile),
             walk.step.eq(group == GROUPS - 1),
             sets.claim.eq(tags[0].last),
             second.claim.eq(first & go & has_second(self.layer)),
             accumulator.enable.eq(first & go),
             accumulator.address.eq(walk.pixel),
             accumulator.release.eq(tags[1].last),
-            self.waiting_memory.eq((first & bank & ~supplied)
-                                   | (~walk.active & self.word.valid & ~self.word.ready)),
+            word.announce.eq(first & go),
+            word.address.eq(walk.address),
+            self.waiting_memory.eq(first & bank & ~supplied),
         ]
-        m.d.sync += group.eq(group + go)
-        return accumulator.enable
+        m.d.sync += [group.eq(group + go),
+                     room.eq(room + change(word.taken, word.announce, len(room)))]
 
     def _arithmetic(self, m, tags, sets, second, requantise):
         """Operands to the stages, each at its time."""
@@ -154,31 +163,3 @@ class StoreUnit(wiring.Component):
             requantise.residual_shift.eq(self.step.residual_shift),
             requantise.residual.eq(self.layer.residual),
         ]
-
-    def _output(self, m, tag, group):
-        """Groups to words, words to the writer; returns "a word was handed over"."""
-        word, bits = self.word, len(Value.cast(group))
-        m.submodules.walk_out = walk = TileWalk(self._config)
-        fifo = SyncFIFOBuffered(width=GROUPS * bits, depth=OUTPUT_WORDS + 1)
-        m.submodules.output = fifo
-        earlier = Signal((GROUPS - 1) * bits)
-        for k in range(GROUPS - 1):
-            with m.If(tag.valid & (tag.group == k)):
-                m.d.sync += earlier[k * bits:(k + 1) * bits].eq(group)
-        sent, end = Signal(), Signal()
-        m.d.comb += [
-            walk.layer.eq(self.layer),
-            walk.base.eq(self.layer.output),
-            walk.start.eq(self.start),
-            walk.step.eq(sent),
-            fifo.w_en.eq(tag.valid & (tag.group == GROUPS - 1)),
-            fifo.w_data.eq(Cat(earlier, group)),
-            fifo.r_en.eq(sent),
-            word.valid.eq(fifo.r_rdy),
-            word.payload.data.eq(fifo.r_data),
-            word.payload.address.eq(walk.address),
-            sent.eq(word.valid & word.ready),
-            end.eq(sent & walk.last_pixel & walk.last_word & walk.last_tile),
-        ]
-        m.d.sync += self.done.eq((self.done | end) & ~self.start)
-        return sent

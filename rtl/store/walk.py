@@ -12,9 +12,11 @@ class TileWalk(wiring.Component):
     """Pixels of the output words of the spatial tiles, with the address of each word.
 
     ``for s in tiles: for o in out_words: for pixel in the rows of the tile`` and
-    ``address = base + (pixel of the image * out_words + o) * word_bytes``, by additions only.
-    The last tile may have fewer rows. Outputs are valid while `active`, registered, and move on
-    in the cycle after `step` or `skip`.
+    ``address = base + (pixel of the image * out_words + o) * word_bytes``, with one adder.
+    The last tile may have fewer rows. Outputs are valid while `active` and registered.
+
+    Moves are at least two cycles apart; a `step` comes at least `SETTLE` cycles after `start`
+    and after the move to its output word, because the counters and their flags follow later.
 
     Members
     -------
@@ -28,6 +30,8 @@ class TileWalk(wiring.Component):
     last_pixel: last pixel of the tile. last_word: last output word. last_tile: last tile.
     """
 
+    SETTLE = 4
+
     def __init__(self, config: Config):
         self._config = config
         super().__init__({
@@ -40,48 +44,55 @@ class TileWalk(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        layer = self.layer
-        x, y, word, rows_left = Signal(16), Signal(16), Signal(16), Signal(16)
-        last_x, leave_word, leave_tile = Signal(), Signal(), Signal()
+        layer, last_x, last_y = self.layer, Signal(), Signal()
+        leave_word, leave_tile = Signal(), Signal()
         m.d.comb += [
-            last_x.eq(x == layer.out_width - 1),
-            self.last_pixel.eq(last_x & ((y == layer.tile_rows - 1) | (y == rows_left - 1))),
-            self.last_word.eq(word == layer.out_words - 1),
-            self.last_tile.eq(rows_left <= layer.tile_rows),
+            self.last_pixel.eq(last_x & last_y),
             leave_word.eq(self.skip | (self.step & self.last_pixel)),
             leave_tile.eq(leave_word & self.last_word),
         ]
-        with m.If(self.step):
-            m.d.sync += [x.eq(Mux(last_x, 0, x + 1)), y.eq(y + last_x),
-                         self.pixel.eq(self.pixel + 1)]
+        self._pixels(m, last_x, leave_word | self.start)
+        word, rows_left = Signal(16), Signal(16)    # this one included
         with m.If(leave_word | self.start):
-            m.d.sync += [x.eq(0), y.eq(0), self.pixel.eq(0)]
-        with m.If(leave_word):
-            m.d.sync += word.eq(word + 1)
-        with m.If(leave_tile):
-            m.d.sync += [word.eq(0), rows_left.eq(rows_left - layer.tile_rows),
-                         self.active.eq(~self.last_tile)]
-        with m.If(self.start):
-            m.d.sync += [word.eq(0), rows_left.eq(layer.out_height), self.active.eq(1)]
-        self._address(m, word == 0, leave_word, leave_tile)
+            m.d.sync += word.eq(Mux(leave_tile | self.start, layer.out_words, word - 1))
+        with m.If(leave_tile | self.start):
+            m.d.sync += [
+                rows_left.eq(Mux(self.start, layer.out_height, rows_left - layer.tile_rows)),
+                self.active.eq(self.start | ~self.last_tile)]
+        m.d.sync += [self.last_word.eq(word == 1), self.last_tile.eq(rows_left <= layer.tile_rows)]
+        self._address(m, leave_word)
+        self._rows(m, last_x, last_y, rows_left, leave_word | self.start)
         return m
 
-    def _address(self, m, first_word, leave_word, leave_tile):
-        """Running pointers: of this pixel, of pixel 0 of this word, of the next tile."""
-        bits = self._config.address_bits
-        word_bytes = self._config.word_bytes
-        origin, following, after = Signal(bits), Signal(bits), Signal(bits)
-        next_tile = Signal(bits)
-        m.d.comb += [
-            after.eq(self.address + (self.layer.out_words << (word_bytes - 1).bit_length())),
-            following.eq(Mux(first_word, after, next_tile)),
-        ]
-        with m.If(self.step):
-            m.d.sync += self.address.eq(after)
-        with m.If(leave_word):
-            m.d.sync += [next_tile.eq(following), origin.eq(origin + word_bytes),
-                         self.address.eq(origin + word_bytes)]
-        with m.If(leave_tile):
-            m.d.sync += [origin.eq(following), self.address.eq(following)]
-        with m.If(self.start):
-            m.d.sync += [origin.eq(self.base), self.address.eq(self.base)]
+    def _pixels(self, m, last_x, enter):
+        """Pixel in the tile, and columns left in its row."""
+        x, width = Signal(16), self.layer.out_width
+        with m.If(self.step | enter):
+            m.d.sync += [x.eq(Mux(last_x | enter, width, x - 1)),
+                         self.pixel.eq(Mux(enter, 0, self.pixel + 1))]
+        m.d.sync += last_x.eq(x == 1)
+
+    def _rows(self, m, last_x, last_y, rows_left, enter):
+        """Rows left in the tile: set two cycles after it is entered, when `last_tile` is right."""
+        y, entered, load = Signal(16), Signal(), Signal()
+        m.d.sync += [entered.eq(enter), load.eq(entered), last_y.eq(y == 1)]
+        with m.If(load | (self.step & last_x)):
+            rows = Mux(self.last_tile, rows_left, self.layer.tile_rows)
+            m.d.sync += y.eq(Mux(load, rows, y - 1))
+
+    def _address(self, m, leave_word):
+        """One adder: the next pixel, pixel 0 of the next word, or pixel 0 of the next tile.
+
+        The word after the last one of a tile is the first one of the next tile.
+        """
+        bits, word_bytes = self._config.address_bits, self._config.word_bytes
+        origin, after = Signal(bits), Signal(bits)      # origin: pixel 0 of this word
+        stride = self.layer.out_words << (word_bytes - 1).bit_length()
+        # by flags alone, early in the cycle: after `skip` addresses need not be right
+        m.d.comb += after.eq(Mux(self.last_pixel & ~self.last_word, origin, self.address)
+                             + Mux(self.last_pixel, word_bytes, stride))
+        following = Mux(self.start, self.base, after)
+        with m.If(self.step | leave_word | self.start):
+            m.d.sync += self.address.eq(following)
+        with m.If(leave_word | self.start):
+            m.d.sync += origin.eq(following)

@@ -9,8 +9,7 @@ import pytest
 
 from firmware.cycles import constants
 from rtl.bus.reader import AxiReader
-from rtl.bus.writer import QUEUE_WORDS
-from rtl.interfaces import DESCRIPTOR_LAYOUT, STEP_LAYOUT
+from rtl.interfaces import DESCRIPTOR_LAYOUT, STEP_LAYOUT, WRITE_WORDS
 from rtl.load.quantise import Quantiser
 from rtl.load.queue import ChunkQueue
 from rtl.load.sequence import ChunkSequence
@@ -21,7 +20,7 @@ from rtl.multiply.sequencer import Sequencer
 from rtl.store.parameters import GROUPS, READ_LATENCY
 from rtl.store.requantise import STAGES, Requantise, stage_start
 from rtl.store.second import WORDS
-from rtl.store.unit import OUTPUT_WORDS, StoreUnit
+from rtl.store.unit import StoreUnit
 from spec import PRESETS
 from spec.fixed import MAX_ORDER
 
@@ -68,7 +67,7 @@ def test_store():
     assert constants.second_at(row_scale=False) == Requantise.second_at
     assert constants.second_at(row_scale=True) == Requantise.row_at
     assert (constants.GROUPS, constants.READ_LATENCY) == (GROUPS, READ_LATENCY)
-    assert {OUTPUT_WORDS, QUEUE_WORDS, WORDS} == {constants.QUEUE_WORDS}
+    assert (constants.SECOND_WORDS, constants.WRITE_WORDS) == (WORDS, WRITE_WORDS)
 
 
 def test_the_model_starts_without_amaranth_and_torch():

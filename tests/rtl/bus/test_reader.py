@@ -135,7 +135,7 @@ def test_bursts_end_on_boundaries():
     assert memory.bursts == [(13 * BYTES, 3), (16 * BYTES, 16), (32 * BYTES, 16), (48 * BYTES, 5)]
 
 
-@pytest.mark.parametrize("beats", [1, 2, 64])
+@pytest.mark.parametrize("beats", [2, 16, 64])
 def test_one_beat_per_cycle(beats):
     """With an eager memory every cycle after the first beat delivers one."""
     dut = AxiReader(CONFIG)
@@ -172,6 +172,28 @@ def test_a_full_fifo_stops_the_addresses():
         await ctx.tick().repeat(150)
         assert sum(beats for _, beats in memory.bursts) == 32
         received.extend(await receive(ctx, dut.port, 80, lambda: False))
+
+    simulate([drive, collect], dut, memory.run)
+    assert received == expected(requests)
+
+
+def test_a_long_burst_after_short_ones_waits_for_its_room():
+    """What is on its way and in the FIFO is never more than the FIFO holds."""
+    dut = AxiReader(CONFIG, fifo_beats=32)
+    memory = Memory(dut.axi, 0, False)
+    requests = [(16 * i * BYTES, 1 + 15 * (i % 3 == 2)) for i in range(9)]
+    received = []
+
+    async def drive(ctx):
+        for request in requests:
+            await send(ctx, dut.port, [request], lambda: False)
+            await ctx.tick().repeat(4)
+
+    async def collect(ctx):
+        for count in (0, 1, 2, 15, len(expected(requests)) - 18):
+            await ctx.tick().repeat(60)
+            assert sum(beats for _, beats in memory.bursts) <= 32 + len(received)
+            received.extend(await receive(ctx, dut.port, count, lambda: False))
 
     simulate([drive, collect], dut, memory.run)
     assert received == expected(requests)

@@ -115,7 +115,7 @@ def test_the_watchdog_counts_cycles_without_progress():
             await ctx.tick()
             ctx.set(dut.progress, 0)
         assert bench.status(ctx) == {Status.BUSY}
-        await ctx.tick().repeat(21)
+        await ctx.tick().repeat(22)
         assert ctx.get(dut.fault_code) == Fault.WATCHDOG
         assert bench.status(ctx) == {Status.FAULT, Status.DRAINING}
 

@@ -15,18 +15,49 @@ def run(dut, body, clock=True):
     simulator.run()
 
 
+async def values(ctx, dut):
+    """What the counters show in their next round."""
+    found = {}
+    await ctx.tick().repeat(2)      # from an increment to what is shown
+    for _ in NAMES:
+        _, _, slot, value = await ctx.tick().sample(dut.slot, dut.value)
+        found[slot] = value
+    return [found[slot] for slot in range(len(NAMES))]
+
+
 def test_each_counter_counts_and_clears_alone():
     dut = Counters()
 
     async def body(ctx):
-        for i, name in enumerate(NAMES):
-            ctx.set(dut.count, {name: 1})
-            for _ in range(i + 1):
-                await ctx.tick()
-        assert [ctx.get(dut.values[name]) for name in NAMES] == list(range(1, len(NAMES) + 1))
+        wanted = [0] * len(NAMES)
+        for start in range(len(NAMES)):
+            for i, name in enumerate(NAMES):
+                ctx.set(dut.count, {name: 1})
+                await ctx.tick().repeat(3 * i + 1 + start)
+                wanted[i] += 3 * i + 1 + start
+            ctx.set(dut.count, {})
+            assert await values(ctx, dut) == wanted
         ctx.set(dut.clear, 1)
         await ctx.tick()
-        assert ctx.get(dut.values.as_value()) == 0
+        ctx.set(dut.clear, 0)
+        assert await values(ctx, dut) == [0] * len(NAMES)
+
+    run(dut, body)
+
+
+def test_nothing_before_clear_is_counted_and_everything_after():
+    dut = Counters()
+
+    async def body(ctx):
+        for pause in range(2 * len(NAMES)):
+            ctx.set(dut.count, dict.fromkeys(NAMES, 1))
+            await ctx.tick().repeat(20 + pause)
+            ctx.set(dut.clear, 1)
+            await ctx.tick()
+            ctx.set(dut.clear, 0)
+            await ctx.tick().repeat(17)
+            ctx.set(dut.count, {})
+            assert await values(ctx, dut) == [17] * len(NAMES)
 
     run(dut, body)
 

@@ -5,6 +5,7 @@ import random
 import pytest
 from amaranth.sim import Simulator
 
+from rtl.interfaces import WRITE_WORDS
 from rtl.store.unit import StoreUnit
 from sim.store_case import StoreCase, random_store
 
@@ -61,13 +62,22 @@ class Bench:
                 await ctx.tick()
 
     async def take_words(self, ctx):
-        word = self.dut.word
+        word, half = self.dut.word, self.case.config.bus_bits // 2
+        addresses, complete, data = [], 0, 0
         while True:
-            ctx.set(word.ready, self.go())
-            _, _, taken, payload = await ctx.tick().sample(word.valid & word.ready, word.payload)
-            if taken:
-                assert payload.address not in self.written
-                self.written[payload.address] = payload.data
+            ctx.set(word.taken, taken := int(complete > 0 and self.go()))
+            _, _, announce, address, push, group, part = await ctx.tick().sample(
+                word.announce, word.address, word.push, word.group, word.data)
+            complete -= taken
+            if announce:
+                addresses.append(address)
+            if push:
+                data |= part << group * half
+            if push and group == 3:
+                assert addresses[0] not in self.written
+                self.written[addresses.pop(0)] = data
+                complete, data = complete + 1, 0
+            assert complete + len(addresses) <= WRITE_WORDS
 
     async def run_layer(self, ctx):
         dut = self.dut

@@ -27,7 +27,7 @@ def loops(height: int, width: int, words: int, tile_rows: int) -> list[tuple[int
 
 def walk(height: int, width: int, words: int, tile_rows: int, skip: bool,
          seed: int) -> list[tuple[int, ...]]:
-    """What the walk shows, advanced at random times."""
+    """What the walk shows, advanced as early as it may be, or a little later."""
     dut, rng, visits = TileWalk(CONFIG), random.Random(seed), []
     advance = dut.skip if skip else dut.step
 
@@ -39,13 +39,16 @@ def walk(height: int, width: int, words: int, tile_rows: int, skip: bool,
         ctx.set(dut.start, 1)
         await ctx.tick()
         ctx.set(dut.start, 0)
+        entered = True
         while ctx.get(dut.active):
             assert len(visits) < 10000, "the walk does not end"
-            ctx.set(advance, go := rng.random() < 0.7)
-            if go:
-                visits.append(tuple(ctx.get(signal) for signal in (
-                    dut.pixel, dut.address, dut.last_pixel, dut.last_word, dut.last_tile)))
+            await ctx.tick().repeat((dut.SETTLE if entered else 2) - 1 + rng.choice((0, 0, 1, 3)))
+            visits.append(tuple(ctx.get(signal) for signal in (
+                dut.pixel, dut.address, dut.last_pixel, dut.last_word, dut.last_tile)))
+            entered = skip or ctx.get(dut.last_pixel)
+            ctx.set(advance, 1)
             await ctx.tick()
+            ctx.set(advance, 0)
 
     sim = Simulator(dut)
     sim.add_clock(1e-6)
