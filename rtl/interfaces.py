@@ -118,7 +118,8 @@ class AccumulatorRead(wiring.Signature):
     """Read port of the accumulator banks, seen from the store unit.
 
     `ready`: the bank to be read next is complete. `release` (one cycle) hands it back and moves
-    on to the other bank. `data` holds the n int32 sums of `address` one cycle after `enable`.
+    on to the other bank. The first quarter of `data`, the n int32 sums of `address`, is
+    there one cycle after `enable`, the others two cycles after it.
     """
 
     def __init__(self, config: Config):

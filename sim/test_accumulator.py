@@ -68,6 +68,7 @@ class Bench:
             self.dut.read__enable.value = 0
             self.dut.read__release.value = 0
             await RisingEdge(self.dut.clk)
+            await RisingEdge(self.dut.clk)
             got = unpack(int(self.dut.read__data.value), 32, CONFIG.n)
             assert got == self.model[bank, address], (bank, address)
         self.checked += 1

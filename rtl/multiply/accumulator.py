@@ -151,6 +151,9 @@ class Accumulator(wiring.Component):
             m.d.comb += [
                 column.read_enable.eq(Mux(read_bank, self.read.enable << 1, self.read.enable)),
                 column.read_address.eq(self.read.address),
-                self.read.data[c].eq(Mux(selected, column.read_data[1], column.read_data[0])),
             ]
+            # the store unit takes a quarter per cycle: only the first one has no time to spare
+            domain = m.d.comb if c < self._config.store_lanes else m.d.sync
+            domain += self.read.data[c].eq(
+                Mux(selected, column.read_data[1], column.read_data[0]))
         return m

@@ -127,6 +127,7 @@ class Bench:
                     ctx.set(port.address, p)
                     await ctx.tick()
                     ctx.set(port.enable, 0)
+                    await ctx.tick()
                     y, x = divmod(p, self.layer.out_width)
                     self.sums[first + y, x, o] = list(ctx.get(port.data))
                 ctx.set(port.release, 1)
