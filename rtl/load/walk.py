@@ -75,7 +75,8 @@ class BeatWalk(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        pixels = self.layer.width - 1
+        pixels = Signal(16)
+        m.d.sync += pixels.eq(self.layer.width - 1)
         wide = by_width(self.layer)
         inner, outer, row = Signal(16), Signal(16), Signal(16)
         source = Signal(CHUNK)

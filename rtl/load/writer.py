@@ -44,7 +44,8 @@ class OperandWriter(wiring.Component):
         claimed, bank, last_write, final_write = Signal(), Signal(), Signal(), Signal()
         accept = self.advance & self.i.valid
         last = accept & walk.upper & walk.chunk_end
-        stride, stride_ready = self._nibble_stride(m)
+        plane = self._limited(m, self.layer.plane_words, "plane")
+        stride, stride_ready = self._nibble_stride(m, plane)
         m.d.comb += [
             walk.layer.eq(self.layer), walk.i_chunk.eq(self.i_chunk), walk.load.eq(self.take),
             walk.step.eq(accept), self.busy.eq(walk.busy), self.take.eq(self.offer & ~walk.busy),
@@ -58,16 +59,21 @@ class OperandWriter(wiring.Component):
             last_write.eq(last), final_write.eq(last & walk.chunk.final),
             self.bank_done.eq(last_write), self.done.eq((self.done | final_write) & ~self.start),
         ]
-        address = self._address(m, walk, accept & walk.upper, stride)
+        address = self._address(m, walk, accept & walk.upper, stride, plane)
         self._write(m, walk, accept, bank, address)
         return m
 
-    def _limited(self, value):
-        """`value`, or buffer_words if it is larger: an address plus it overflows visibly."""
-        size = self._config.buffer_words
-        return Mux(value > size, size, value)[:size.bit_length()]
+    def _limited(self, m, value, name):
+        """`value`, or buffer_words if it is larger: an address plus it overflows visibly.
 
-    def _nibble_stride(self, m):
+        A register, as `value` is static from `start` on.
+        """
+        size = self._config.buffer_words
+        limited = Signal(range(size + 1), name=name)
+        m.d.sync += limited.eq(Mux(value > size, size, value))
+        return limited
+
+    def _nibble_stride(self, m, plane):
         """chunk_words * plane_words (saturating), summed up after `start`; and when it is there.
 
         The writer waits for it, but the pipeline takes longer to bring the first beat unless
@@ -76,36 +82,37 @@ class OperandWriter(wiring.Component):
         size = self._config.buffer_words
         stride, left = Signal(range(size + 1)), Signal(16)
         total = Signal(range(2 * size + 1))
-        m.d.comb += total.eq(stride + self._limited(self.layer.plane_words))
+        m.d.comb += total.eq(stride + plane)
         with m.If(self.start):
             m.d.sync += [stride.eq(0), left.eq(Mux(
                 self.layer.act_nibbles[1], self.layer.chunk_words, 0))]
         with m.Elif(left.any()):
-            m.d.sync += [stride.eq(self._limited(total)), left.eq(left - 1)]
+            m.d.sync += [stride.eq(Mux(total > size, size, total)), left.eq(left - 1)]
         return stride, ~left.any()
 
-    def _address(self, m, walk, step, stride):
+    def _address(self, m, walk, step, stride, plane):
         """Buffer address of the current word, one bit more than the buffer has."""
         shape = range(2 * self._config.buffer_words)
         address, line, row = Signal(shape), Signal(shape), Signal(shape)
         wide = by_width(self.layer)
-        plane = self._limited(self.layer.plane_words)
-        width = self._limited(self.layer.width)
-        next_line, next_row = Signal(shape), Signal(shape)
-        m.d.comb += [
-            next_line.eq(line + Mux(wide, plane, 1)),
-            next_row.eq(Mux(wide, row + width, next_line)),
-        ]
+        width = self._limited(m, self.layer.width, "width")
+        inner, outer = Signal.like(plane, name="inner"), Signal.like(plane, name="outer")
+        m.d.sync += [inner.eq(Mux(wide, 1, plane)), outer.eq(Mux(wide, plane, 1))]
+        with_line, with_row = Signal(shape), Signal(shape)
+        m.d.comb += [with_line.eq(line + outer), with_row.eq(Mux(wide, row + width, with_line))]
+        # What they are to be after the word is worked out while its lower half is awaited.
+        after = [Signal(shape, name=f"next_{name}") for name in ("address", "line", "row")]
+        m.d.sync += [after[0].eq(address + inner), after[1].eq(line), after[2].eq(row)]
+        with m.If(walk.nibble_end):
+            m.d.sync += [value.eq(stride) for value in after]
+        with m.Elif(walk.row_end):
+            m.d.sync += [value.eq(with_row) for value in after]
+        with m.Elif(walk.line_end):
+            m.d.sync += [after[0].eq(with_line), after[1].eq(with_line)]
         with m.If(self.take):
             m.d.sync += [address.eq(0), line.eq(0), row.eq(0)]
-        with m.Elif(step & walk.nibble_end):
-            m.d.sync += [address.eq(stride), line.eq(stride), row.eq(stride)]
-        with m.Elif(step & walk.row_end):
-            m.d.sync += [address.eq(next_row), line.eq(next_row), row.eq(next_row)]
-        with m.Elif(step & walk.line_end):
-            m.d.sync += [address.eq(next_line), line.eq(next_line)]
         with m.Elif(step):
-            m.d.sync += address.eq(address + Mux(wide, 1, plane))
+            m.d.sync += [address.eq(after[0]), line.eq(after[1]), row.eq(after[2])]
         return address
 
     def _write(self, m, walk, accept, bank, address):
