@@ -39,7 +39,7 @@ ARRAY_TO_BANK = 3       # from the last sum out of the array to a complete bank
 # rtl/store
 GROUPS = 4              # cycles per output word
 READ_LATENCY = 2        # from a group issued to the stages
-STAGES = {"channel": 5, "row scale": 5, "timestep": 5, "bias": 1, "second": 1}
+STAGES = {"channel": 5, "row scale": 4, "timestep": 4, "bias": 1, "second": 1}
 OUTPUT = 1              # from the last group at the writer to an address issued
 MOVED = 2               # from there to the second beat of its word; from here memory counts
 TAKEN = 2               # from there to the cycle in which the word's room is claimed

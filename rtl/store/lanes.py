@@ -21,7 +21,7 @@ def lanes_of(shape, lanes: int) -> data.ArrayLayout:
 
 
 def shifted(m, x, sixteens, shift, least, bits, name):
-    """The window `x` / 2**(16 * k + shift), for `settle` to `bits` bits, two cycles later.
+    """The window `x` / 2**(16 * k + shift), for `floor` to `bits` bits, a cycle later.
 
     Parameters
     ----------
@@ -35,8 +35,8 @@ def shifted(m, x, sixteens, shift, least, bits, name):
         left -= 1 << k
         x = narrow(m, x, 1 << k, shift[k], bits + 1 + left)
         if k == 3:
-            x = registered(m, x, f"{name}_by_eights")
-    return registered(m, x, name)
+            x = registered(m, x, name)
+    return x
 
 
 class Scale(wiring.Component):
@@ -71,7 +71,8 @@ class Scale(wiring.Component):
         m.d.sync += [sixteens.eq(one_hot(self.shift[4:], 3)), shift.eq(self.shift[:4])]
         for k in range(self._lanes):
             x = window(product(m, self.i[k], self.multiplier[k], f"product{k}"))
-            x = shifted(m, x, sixteens, shift, 0, self._out_bits, f"shifted{k}")
+            x = shifted(m, x, sixteens, shift, 0, self._out_bits, f"eights{k}")
+            x = registered(m, x, f"shifted{k}")
             m.d.sync += self.o[k].eq(settle(m, x, self._out_bits))
         return m
 
@@ -79,15 +80,15 @@ class Scale(wiring.Component):
 class StepScale(wiring.Component):
     """o + up = sat16(rhe(i * multiplier, shift)), per lane: the multiplier of the timestep.
 
-    Latency 5 (partial products, sum, two of shifting, saturation), one group per cycle. The adder
-    that comes next has a place for `up`, so the rounding has none of its own.
+    Latency 4 (partial products, sum, coarse shift, fine shift with saturation), one group per
+    cycle. The adder that comes next has a place for `up`, so the rounding has none of its own.
 
     Members
     -------
     i: 24 bits. multiplier, shift: static, shift 0..47. o, up: result.
     """
 
-    latency = 5
+    latency = 4
 
     def __init__(self, lanes: int):
         self._lanes = lanes
@@ -107,7 +108,7 @@ class StepScale(wiring.Component):
         ]
         for k in range(self._lanes):
             x = window(product(m, self.i[k], scaled, f"product{k}"), 1)
-            x = shifted(m, x, sixteens, shift, 1, CARRIER_BITS, f"shifted{k}")
+            x = shifted(m, x, sixteens, shift, 1, CARRIER_BITS, f"eights{k}")
             whole, up = floor(x, CARRIER_BITS)
             largest = whole[:CARRIER_BITS - 1].all() & ~x.sign
             m.d.sync += [self.o[k].eq(saturate(whole, CARRIER_BITS)), self.up[k].eq(up & ~largest)]
@@ -115,7 +116,7 @@ class StepScale(wiring.Component):
 
 
 class RowScale(wiring.Component):
-    """o = sat24(rhe(i * mantissa, shift)) or i, per lane. Latency 5, one group per cycle.
+    """o = sat24(rhe(i * mantissa, shift)) or i, per lane. Latency 4, one group per cycle.
 
     Without `enable` the factor is 1, so that the latency is always the same.
 
@@ -126,7 +127,7 @@ class RowScale(wiring.Component):
     enable: static. o: result, `latency` cycles after `i`.
     """
 
-    latency = 5
+    latency = 4
 
     def __init__(self, lanes: int):
         self._lanes = lanes
@@ -141,15 +142,16 @@ class RowScale(wiring.Component):
         for k in range(self._lanes):
             mantissa, fours = self._factor(m, k)
             x = window(product(m, self.i[k], mantissa, f"product{k}"), 3)
-            shift = Cat(C(0, 2), fours[3][0], fours[2][1])
-            x = shifted(m, x, fours[2][2], shift, 2, MID_BITS, f"shifted{k}")
+            for power in (2, 1, 0):
+                x = narrow(m, x, 4 << power, fours[power], MID_BITS - 3 + (4 << power))
+            x = registered(m, x, f"shifted{k}")
             m.d.sync += self.o[k].eq(settle(m, x, MID_BITS))
         return m
 
     def _factor(self, m, lane):
-        """(mantissa * 8 / 2**(shift % 4), shift / 4 from then on), of 1 if not enabled."""
+        """(mantissa * 8 / 2**(shift % 4), shift / 4 beside the product), of 1 if not enabled."""
         mantissa = Signal(ROW_MANTISSA_BITS + 3, name=f"mantissa{lane}")
-        fours = [Signal(ROW_SHIFT_BITS - 2, name=f"fours{lane}_{k}") for k in range(4)]
+        fours = [Signal(ROW_SHIFT_BITS - 2, name=f"fours{lane}_{k}") for k in range(3)]
         factor = self.factors[lane]
         shift = factor[ROW_MANTISSA_BITS:]
         m.d.sync += [
@@ -159,7 +161,7 @@ class RowScale(wiring.Component):
         ]
         with m.If(~self.enable):
             m.d.sync += [mantissa.eq(8), fours[0].eq(0)]
-        return mantissa, fours
+        return mantissa, fours[-1]
 
 
 class Add(wiring.Component):
