@@ -2,7 +2,7 @@
 
 from amaranth import *
 from amaranth.lib import data, wiring
-from amaranth.lib.wiring import In, Out, connect, flipped
+from amaranth.lib.wiring import In, Out
 
 from rtl.bus.burst_log import BurstLog
 from rtl.bus.queue import CreditQueue
@@ -154,7 +154,8 @@ class AxiReader(wiring.Component):
             fifo.push.eq(self.axi.rvalid), fifo.data.eq(self.axi.rdata),
             claimed.eq(Mux(self._issue, minus, 0)),
         ]
-        connect(m, fifo.o, flipped(beat))
+        m.d.comb += [beat.payload.eq(fifo.o.payload), beat.valid.eq(fifo.o.valid & ~flush),
+                     fifo.o.ready.eq(beat.ready)]
         m.d.sync += [
             taken.eq(beat.valid & beat.ready),
             room.eq((Cat(C(1, 1), room) + Cat(taken, claimed))[1:]),    # one carry chain
