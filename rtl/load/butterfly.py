@@ -65,31 +65,32 @@ class BlockPhase(wiring.Component):
 
     Members
     -------
-    enable, advance, slot, valid, nibble: of the stage and its input.
-    second: the beat that comes in belongs to the second half of a block.
+    enable, advance, slot, next_slot, valid, nibble: of the stage and its input.
+    second: the beat that comes in belongs to the second half of a block; a register.
     o_valid, o_nibble: of what leaves the stage, one advance later.
     """
 
     def __init__(self, delay):
         self._delay = delay
         super().__init__({
-            "enable": In(1), "advance": In(1), "slot": In(SLOT_BITS), "valid": In(1),
-            "nibble": In(1), "second": Out(1), "o_valid": Out(1), "o_nibble": Out(1),
+            "enable": In(1), "advance": In(1), "slot": In(SLOT_BITS), "next_slot": In(SLOT_BITS),
+            "valid": In(1), "nibble": In(1),
+            "second": Out(1), "o_valid": Out(1), "o_nibble": Out(1),
         })
 
     def elaborate(self, platform):
         m = Module()
-        slot = self.slot[:self._delay.bit_length() - 1]
+        bits = self._delay.bit_length() - 1
+        slot, next_slot = self.slot[:bits], self.next_slot[:bits]
         begin, end = Signal.like(slot, name="begin"), Signal.like(slot, name="end")
         running, half = Signal(), Signal()      # in a run; the beat before was in a second half
         held, leaving = Signal(), Signal()      # what the block before has left leaves the line
         nibble = Signal()
-        m.d.comb += [
-            self.second.eq(running & (half ^ (slot == begin))),
-            leaving.eq((half & ~self.second) | (held & (slot != end))),
-        ]
+        other = Mux(running, next_slot == begin, self._delay == 1)  # the next beat: other half
+        m.d.comb += leaving.eq((half & ~self.second) | (held & (slot != end)))
         with m.If(self.advance):
             m.d.sync += [
+                self.second.eq(self.enable & self.valid & (self.second ^ other)),
                 running.eq(self.enable & self.valid), half.eq(self.second), held.eq(leaving),
                 self.o_valid.eq(Mux(self.enable, self.second | leaving, self.valid)),
                 self.o_nibble.eq(Mux(self.enable & ~self.second, nibble, self.nibble)),
@@ -131,7 +132,7 @@ class TimeStage(wiring.Component):
     -------
     enable: static; a disabled stage hands its input on (negated: see `negate`).
     advance: clock enable of everything in the pipeline.
-    slot, ahead: advances since reset, and two more: positions in the circular buffer.
+    slot, next_slot, ahead: advances since reset, one and two more: positions in the line.
     flip: static.
     i, o: beats; `i.nibble` is constant within a block.
     """
@@ -142,15 +143,17 @@ class TimeStage(wiring.Component):
         self._input_bits, self._line_bits = input_bits, line_bits
         self._inverse, self._negate, self._flips = inverse, negate, flips
         super().__init__({
-            "enable": In(1), "advance": In(1), "slot": In(SLOT_BITS), "ahead": In(SLOT_BITS),
-            "flip": In(1), "i": In(Beat(lanes, input_bits)), "o": Out(Beat(lanes, output_bits)),
+            "enable": In(1), "advance": In(1), "slot": In(SLOT_BITS), "next_slot": In(SLOT_BITS),
+            "ahead": In(SLOT_BITS), "flip": In(1),
+            "i": In(Beat(lanes, input_bits)), "o": Out(Beat(lanes, output_bits)),
         })
 
     def elaborate(self, platform):
         m = Module()
         m.submodules.phase = phase = BlockPhase(self._delay)
         m.d.comb += [
-            phase.enable.eq(self.enable), phase.advance.eq(self.advance), phase.slot.eq(self.slot),
+            phase.enable.eq(self.enable), phase.advance.eq(self.advance),
+            phase.slot.eq(self.slot), phase.next_slot.eq(self.next_slot),
             phase.valid.eq(self.i.valid), phase.nibble.eq(self.i.nibble),
             self.o.valid.eq(phase.o_valid), self.o.nibble.eq(phase.o_nibble),
         ]

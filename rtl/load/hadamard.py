@@ -124,11 +124,12 @@ class Hadamard(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        slot, ahead = Signal(SLOT_BITS), Signal(SLOT_BITS)
+        slot, next_slot, ahead = (Signal(SLOT_BITS, name=name)
+                                  for name in ("slot", "next_slot", "ahead"))
         # not a register of its own: Yosys sees that slot and slot + 2 are never the same address
-        m.d.comb += ahead.eq(slot + 2)
+        m.d.comb += [next_slot.eq(slot + 1), ahead.eq(slot + 2)]
         with m.If(self.advance):
-            m.d.sync += slot.eq(slot + 1)
+            m.d.sync += slot.eq(next_slot)
         bits = [min(b, self._output_bits) for b in [*self._front, self._output_bits]]
         beats = wiring.flipped(self.i)
         for k in range(TIME_STAGES):
@@ -140,7 +141,8 @@ class Hadamard(wiring.Component):
             beats = self._join(m, f"time_stage{time}", beats, stage)
             m.d.comb += [
                 stage.enable.eq(_enabled(time, self._lane_stages, self.axis, self.order)),
-                stage.slot.eq(slot), stage.ahead.eq(ahead),
+                stage.slot.eq(slot), stage.next_slot.eq(next_slot),
+                stage.ahead.eq(ahead),
                 stage.flip.eq(flipped(self._lanes, self.axis, self.order)),
             ]
         for k in range(self._lane_stages):
