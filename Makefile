@@ -6,11 +6,11 @@ VENV        := .venv
 BIN         := $(VENV)/bin
 READY       := $(VENV)/ready
 JOBS        ?= 2
-FOLDERS     := spec golden rtl sim firmware tests bench examples
+FOLDERS     := spec golden rtl sim firmware tests bench formal examples
 MODEL       ?= models/cifar10
 SAMPLES     ?= build/sample
 
-.PHONY: help setup sample test lint clean
+.PHONY: help setup sample test formal lint clean
 
 help:           ## show the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "%-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +51,9 @@ sample:         ## sample 16 images with the golden model and one through the RT
 
 test: $(READY)  ## run pytest on tests/ and sim/
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal tests/ sim/
+
+formal: $(READY) ## the formal checks with their long bounds, and every defect (make test has the short)
+	OMP_NUM_THREADS=1 $(BIN)/python -m formal --long --defects
 
 lint: $(READY)  ## ruff and mypy
 	$(BIN)/ruff check $(FOLDERS)

@@ -1,0 +1,110 @@
+"""Every property, how it is checked, and the run of it."""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from formal.btor import System, compile_harness
+from formal.defects import defects as all_defects
+from formal.engine import Verdict, bounded
+from formal.harness import Harness
+from formal.properties import arithmetic, bus, cells, layers, store, tokens, weights
+from formal.reach import Reach
+
+
+@dataclass(frozen=True)
+class Property:
+    """A named check.
+
+    build: writes the property into a harness. long: left out of the short run.
+    cycles: of a bounded check; 0 is an exhaustive search of the reachable states.
+    states: the search may visit; defect_states: likewise, before a defect counts as not seen.
+    """
+
+    name: str
+    build: Callable[[Harness], None]
+    long: bool = False
+    cycles: int = 0
+    states: int = 1_000_000
+    defect_states: int = 20_000
+
+    @property
+    def statement(self) -> str:
+        return (self.build.__doc__ or "").strip().splitlines()[0]
+
+    def compile(self) -> System:
+        harness = Harness()
+        self.build(harness)
+        return compile_harness(harness)
+
+    def check(self, system: System) -> Verdict:
+        if self.cycles:
+            return bounded(system, self.cycles)
+        return Reach(system).run(limit=self.states)
+
+    def sees(self, broken: System) -> bool:
+        """Whether the check of a system with a defect fails."""
+        if self.cycles:
+            return not bounded(broken, self.cycles).holds
+        try:
+            return not Reach(broken).run(limit=self.defect_states).holds
+        except RuntimeError:
+            return False
+
+
+PIPELINE = 16       # cycles: longer than any of the pipelines
+
+PROPERTIES = (
+    Property("bus.reader", bus.reader, long=True),
+    Property("bus.reader_mixed", bus.reader_mixed, long=True, states=20_000_000),
+    Property("bus.reader_abort", bus.reader_abort, long=True, states=20_000_000),
+    Property("bus.reader_bursts", bus.reader_bursts),
+    Property("bus.writer_addresses", bus.writer_addresses),
+    Property("bus.writer_data", bus.writer_data),
+    Property("bus.writer_abort", bus.writer_abort),
+    Property("bus.registers", bus.registers),
+    Property("store.parameter_sets", store.parameter_sets),
+    Property("store.second_operand", store.second_operand),
+    Property("store.reads", store.store_reads),
+    Property("multiply.unpack", weights.unpack),
+    Property("multiply.loader", weights.loader),
+    Property("tokens.operand_buffer", tokens.operand_buffer),
+    Property("tokens.accumulator", tokens.accumulator),
+    Property("layer.one_word", layers.one_word),
+    Property("layer.three_words", layers.three_words, long=True, states=5_000_000),
+    Property("layer.tiles_and_chunks", layers.tiles_and_chunks, long=True, states=20_000_000),
+    Property("cell.packed", cells.packed, defect_states=1_000_000),
+    Property("cell.booth", cells.booth, defect_states=1_000_000),
+    Property("cell.pair_sum", cells.pair_sum, long=True, cycles=4),
+    Property("arithmetic.rounding", arithmetic.rounding, cycles=1),
+    Property("arithmetic.scale", arithmetic.scale, cycles=PIPELINE),
+    Property("arithmetic.step_scale", arithmetic.step_scale, cycles=PIPELINE),
+    Property("arithmetic.row_scale", arithmetic.row_scale, cycles=PIPELINE),
+    Property("arithmetic.align", arithmetic.align, cycles=PIPELINE),
+    Property("arithmetic.add", arithmetic.add, cycles=PIPELINE),
+    Property("arithmetic.quantiser", arithmetic.quantiser, cycles=PIPELINE),
+)
+
+
+def find(name: str) -> Property:
+    for item in PROPERTIES:
+        if item.name == name:
+            return item
+    raise ValueError(f"property: wanted one of {', '.join(p.name for p in PROPERTIES)}, "
+                     f"got {name!r}")
+
+
+def run(names: list[str], *, long: bool, defects: bool) -> Iterator[tuple[bool, str]]:
+    """(good, line of the report) of the named properties, or of all."""
+    for item in [find(name) for name in names] or PROPERTIES:
+        if item.long and not long and not names:
+            continue
+        start = time.monotonic()
+        system = item.compile()
+        verdict = item.check(system)
+        good, line = verdict.holds, f"{item.name:24} {verdict}"
+        if defects:
+            found = [item.sees(broken) for _, broken in all_defects(system)]
+            good &= any(found)
+            line += f"; {sum(found)} of {len(found)} defects seen"
+        yield good, f"{line}; {time.monotonic() - start:.1f} s"
