@@ -56,8 +56,6 @@ PIPELINE = 16       # cycles: longer than any of the pipelines
 
 PROPERTIES = (
     Property("bus.reader", bus.reader, long=True),
-    Property("bus.reader_mixed", bus.reader_mixed, long=True, states=20_000_000),
-    Property("bus.reader_abort", bus.reader_abort, long=True, states=20_000_000),
     Property("bus.reader_bursts", bus.reader_bursts),
     Property("bus.writer_addresses", bus.writer_addresses),
     Property("bus.writer_data", bus.writer_data),
@@ -72,7 +70,6 @@ PROPERTIES = (
     Property("tokens.accumulator", tokens.accumulator),
     Property("layer.one_word", layers.one_word),
     Property("layer.three_words", layers.three_words, long=True, states=5_000_000),
-    Property("layer.tiles_and_chunks", layers.tiles_and_chunks, long=True, states=20_000_000),
     Property("cell.packed", cells.packed, defect_states=1_000_000),
     Property("cell.booth", cells.booth, defect_states=1_000_000),
     Property("cell.pair_sum", cells.pair_sum, long=True, cycles=4),

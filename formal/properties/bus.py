@@ -78,16 +78,6 @@ def reader(h: Harness) -> None:
     _reader(h, 1)
 
 
-def reader_mixed(h: Harness) -> None:
-    """The same with requests of one and of three beats."""
-    _reader(h, h.free(1, "long"))
-
-
-def reader_abort(h: Harness) -> None:
-    """Aborted at any time, the reader finishes what is on the bus and delivers none of it."""
-    _reader(h, 1, abort=True)
-
-
 def reader_bursts(h: Harness) -> None:
     """The bursts are the requests, in order and cut at multiples of 16 beats."""
     dut = h.m.submodules.dut = small_reader()

@@ -54,8 +54,3 @@ def one_word(h: Harness) -> None:
 def three_words(h: Harness) -> None:
     """So does one that uses both accumulator banks, one twice."""
     layer(h, out_words=3)
-
-
-def tiles_and_chunks(h: Harness) -> None:
-    """So does one that uses both halves of the operand buffer several times."""
-    layer(h, out_height=2, height=2, out_words=2, words0=2, chunks=2)
