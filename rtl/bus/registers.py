@@ -38,7 +38,8 @@ class RegisterBank(wiring.Component):
     Write strobes are respected. An address without a register, or without a register that can
     be accessed that way (a write to `ro`), is answered with SLVERR; a read of `wo` returns 0.
 
-    Latency: a write acts one cycle after its address and data are both there, `bvalid` with it;
+    Latency: a write acts one cycle after its address and data are both there, `bvalid` with it; a
+    `wo` register shows what was written one cycle later;
     a read samples one cycle after its address, `rvalid` with it; a read of a counter samples when
     the counter is shown next.
 
@@ -48,7 +49,7 @@ class RegisterBank(wiring.Component):
     counter_slot, counter_value: see `rtl.control.counters`; these are `ro` registers.
     <name> of another `ro` register: value to read.
     <name> of a `rw` register: what was written last.
-    <name> of a `wo` register: the written value for one cycle, else 0.
+    <name> of a `wo` register: the written value for one cycle, else 0; a register.
     <name> of a `w1c` register: bits set by <name>_set, cleared by writing 1; setting wins.
     """
 
@@ -128,7 +129,7 @@ class RegisterBank(wiring.Component):
                 with m.If(selected & strobe[i]):
                     m.d.sync += target.word_select(i, 8).eq(value.word_select(i, 8))
         elif register.access == "wo":
-            m.d.comb += target.eq(Mux(selected, value & mask, 0))
+            m.d.sync += target.eq(Mux(selected, value & mask, 0))
         elif register.access == "w1c":
             clear = Mux(selected, value & mask, 0)
             m.d.sync += target.eq((target & ~clear) | getattr(self, f"{register.name}_set"))

@@ -12,7 +12,7 @@ from rtl.generate import TOP, generate, generate_cached, ports, sidecar
 from spec.config import PRESETS
 
 CONFIG = PRESETS["n4"]
-VERILOG_SHA256 = "38a25547f5e81f69050ce1b9b890784b01cfd8ecfd8c6a77415428e363b85217"
+VERILOG_SHA256 = "fbab1307e62346b1246872a7ecb5e0347e9e708c54cc8e19cb488f0bed2da2b9"
 
 
 def test_generation_is_deterministic_and_cached():
