@@ -80,7 +80,7 @@ def test_classes():
 
 
 @pytest.mark.parametrize("options, text", [
-    (["--backend", "gpu"], "--backend: wanted one of float, golden, rtl, got 'gpu'"),
+    (["--backend", "gpu"], "--backend: wanted one of float, golden, rtl, uio, got 'gpu'"),
     (["-n", 0], "-n: wanted at least 1, got 0"),
     (["--seed", -1], "--seed: wanted at least 0, got -1"),
     (["--classes", "cat,zebra"], "--classes: wanted some of airplane, "),
