@@ -26,9 +26,10 @@ NEXT = 3                # between two chunks that the data side takes
 REQUESTS = 7            # from START, or from the last request of a chunk, to the next one
 QUANTISER = 6
 TIME_STAGES = MAX_ORDER + 1
-BANK_DONE = 3           # from the last operand of a chunk to the cycle it may be multiplied
-BANK_FREE = 4           # from the last column of a chunk, or the last operand written, to the
-                        # first operand of the chunk that takes its place
+BANK_DONE = 4           # from the last operand of a chunk to the cycle it may be multiplied
+BANK_FREE = 4           # from the last column of a chunk to the first operand of the chunk that
+                        # takes its place
+WRITTEN = 1             # from a beat taken, or flushed, to the pipeline's moving
 # rtl/multiply
 MIN_PASS = 4            # cycles between the starts of two passes
 SEQUENCER = 3           # from a column issued to the array

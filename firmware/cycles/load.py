@@ -10,6 +10,7 @@ from firmware.cycles.constants import (
     NEXT,
     QUEUE,
     REQUESTS,
+    WRITTEN,
     load_latency,
 )
 from firmware.cycles.nest import Chunk, Nest
@@ -106,7 +107,7 @@ class LoadClock:
         times = self.port.taken[mark:]
         if before and before.beats > self._latency:
             self._push(before, times)
-        self._taken = max(self._written, self._loaded) + 1
+        self._taken = max(self._written + WRITTEN, self._loaded) + 1
         self.current = Loaded(start, times[0], times[-1], beats, len(times))
         self._before = before
         return before
@@ -128,7 +129,7 @@ class LoadClock:
         Its own first operand may stop the pipeline. In the cycle after the last operand of the
         chunk before it, the writer has no chunk, and nothing is flushed.
         """
-        now, moved, idle = before.last, before.beats, self._written + 1
+        now, moved, idle = before.last, before.beats, self._written + WRITTEN + 1
         total = reading.left if reading else 0
         while moved < before.beats + self._latency:
             if moved >= self._latency:
@@ -148,8 +149,8 @@ class LoadClock:
         """Let the rest of the chunk in; `free` is when its half was left by the array."""
         now, reading = self.current, self._reading
         assert now is not None and reading is not None
-        now.claimed = max(self._taken + 2, free + BANK_FREE, self._written + BANK_FREE,
-                          self._stride)
+        now.claimed = max(self._taken + 2, free + BANK_FREE,
+                          self._written + WRITTEN + BANK_FREE, self._stride)
         now.halted = max(now.last + 1, now.first + self._latency)
         if reading.left:
             reading.finish(now.claimed)

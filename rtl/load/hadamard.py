@@ -98,6 +98,7 @@ class Hadamard(wiring.Component):
     axis, order: static while a stream is in the pipeline; order at most 6.
     advance: clock enable of the whole pipeline.
     i, o: beats; `i.nibble` is constant within a block and travels along.
+    next_valid: `o.valid` of the next cycle.
     """
 
     def __init__(self, lanes, input_bits, *, inverse, output_bits=None):
@@ -108,6 +109,7 @@ class Hadamard(wiring.Component):
         super().__init__({
             "axis": In(1), "order": In(3), "advance": In(1),
             "i": In(Beat(lanes, input_bits)), "o": Out(Beat(lanes, self._output_bits)),
+            "next_valid": Out(1),
         })
 
     @property
@@ -150,8 +152,10 @@ class Hadamard(wiring.Component):
             stage = LaneStage(self._lanes, k, bits[at], bits[at + 1])
             beats = self._join(m, f"lane_stage{k}", beats, stage)
             m.d.comb += stage.enable.eq((self.axis == CHANNEL) & (self.order > k))
+        m.d.comb += self.next_valid.eq(Mux(self.advance, beats.valid, self.o.valid))
+        m.d.sync += self.o.valid.eq(self.next_valid)
         with m.If(self.advance):
-            m.d.sync += [self.o.valid.eq(beats.valid), self.o.nibble.eq(beats.nibble)]
+            m.d.sync += self.o.nibble.eq(beats.nibble)
             m.d.sync += [o.eq(i) for o, i in zip(self.o.data, beats.data, strict=True)]
         return m
 

@@ -27,8 +27,9 @@ class LoadUnit(wiring.Component):
 
     Three counters walk the same loops: `LoadRequests` runs ahead, the data side tags the beats
     as they arrive, `OperandWriter` follows `latency` advances later. In between is a pipeline
-    with one clock enable, `advance`. It moves with every beat of memory, and without one only
-    between chunks, where it flushes (or begins the next chunk, if its data are there).
+    with one clock enable, `advance`, a register. It moves a cycle after every beat of memory, and
+    without one only between chunks, where it flushes (or begins the next chunk, if its data are
+    there).
 
     One beat per cycle while memory delivers and a half of the buffer is free. Back-pressure: the
     pipeline stops at the first operand of a chunk until `bank_free`.
@@ -77,8 +78,8 @@ class LoadUnit(wiring.Component):
 
         advance, stopped = Signal(), Signal()
         beats = Beat(self._config.lanes, CARRIER_BITS).create()
-        operands = self._pipeline(m, beats, advance)
-        m.d.comb += stopped.eq(operands.valid & ~writer.ready)
+        operands, next_valid = self._pipeline(m, beats, advance)
+        m.d.comb += stopped.eq(next_valid & ~writer.ready)
         self._take_beats(m, walk, beats, stopped)
         self._move(m, walk, writer, advance, stopped)
         offered = self._hand_over(m, queue, walk, writer)
@@ -92,7 +93,8 @@ class LoadUnit(wiring.Component):
         return m
 
     def _pipeline(self, m, beats, advance):
-        """The ordered stages between memory and buffer; returns the last one's output.
+        """The ordered stages between memory and buffer; the last one's output, and its `valid` of
+        the next cycle.
 
         Row affine, channel affine and table come before the first rotation: each takes and gives
         a `Beat` of carriers.
@@ -115,26 +117,30 @@ class LoadUnit(wiring.Component):
             quantise.low.eq(step.low), quantise.high.eq(step.high),
             quantise.split.eq(layer.act_nibbles[1]),
         ]
-        return beats
+        return beats, rotate_back.next_valid
 
     def _take_beats(self, m, walk, beats, stopped):
         """Beats of memory into the pipeline, with the nibble of their pass."""
         read = self.read.beat
         m.d.comb += [
             read.ready.eq(walk.busy & ~stopped),
-            beats.valid.eq(walk.busy & read.valid), beats.nibble.eq(walk.nibble),
             walk.step.eq(read.ready & read.valid),
             self.waiting_memory.eq(read.ready & ~read.valid),
         ]
+        m.d.sync += [beats.valid.eq(walk.busy & read.valid), beats.nibble.eq(walk.nibble)]
         for lane, port in enumerate(beats.data):
-            m.d.comb += port.eq(read.payload[CARRIER_BITS * lane:CARRIER_BITS * (lane + 1)])
+            m.d.sync += port.eq(read.payload[CARRIER_BITS * lane:CARRIER_BITS * (lane + 1)])
 
     def _move(self, m, walk, writer, advance, stopped):
-        """The clock enable: a beat goes in, or between chunks the pipeline is flushed."""
+        """The clock enable: a beat went in, or between chunks the pipeline is flushed.
+
+        A register, since it goes to every stage: the pipeline and the writer do in the next cycle
+        what is decided in this one.
+        """
         inside = Signal()       # the current chunk has begun and is not complete
         with m.If(walk.step):
             m.d.sync += inside.eq(~walk.last)
-        m.d.comb += advance.eq(~stopped & (walk.step | (~inside & writer.busy)))
+        m.d.sync += advance.eq(~stopped & (walk.step | (~inside & writer.busy)))
 
     def _hand_over(self, m, queue, walk, writer):
         """The data side begins a chunk once the writer has taken the one before."""

@@ -22,7 +22,8 @@ class OperandWriter(wiring.Component):
     -------
     layer: static. start: begin a layer.
     offer, i_chunk: the chunk the data side has begun; take: the writer now expects its beats.
-    advance, i: the pipeline's clock enable and last beat; ready: a valid beat may be taken.
+    advance, i: the pipeline's clock enable and last beat; ready: a valid beat may be taken in the
+        next cycle.
     write, bank_free, bank_done: operand buffer.
     busy: beats of a chunk are still to come. done: the final chunk is written, until `start`.
     overflow: an address went beyond the buffer, until `start`; such words are not written.
@@ -43,14 +44,16 @@ class OperandWriter(wiring.Component):
         m.submodules.walk = walk = BeatWalk()
         claimed, bank, last_write, final_write = Signal(), Signal(), Signal(), Signal()
         accept = self.advance & self.i.valid
-        last = accept & walk.upper & walk.chunk_end
+        ending = Signal()       # the word is the chunk's last, once its lower half has been seen
+        last = accept & walk.upper & ending
         plane = self._limited(m, self.layer.plane_words, "plane")
         stride, stride_ready = self._nibble_stride(m, plane)
         m.d.comb += [
             walk.layer.eq(self.layer), walk.i_chunk.eq(self.i_chunk), walk.load.eq(self.take),
             walk.step.eq(accept), self.busy.eq(walk.busy), self.take.eq(self.offer & ~walk.busy),
-            self.ready.eq(walk.busy & claimed),
+            self.ready.eq(walk.busy & claimed & ~last),
         ]
+        m.d.sync += ending.eq(walk.chunk_end)
         with m.If(walk.busy & self.bank_free & stride_ready & ~self.bank_done):
             m.d.sync += claimed.eq(1)
         with m.If(last):
