@@ -12,7 +12,7 @@ from rtl.generate import TOP, generate, generate_cached, ports, sidecar
 from spec.config import PRESETS
 
 CONFIG = PRESETS["n4"]
-VERILOG_SHA256 = "fbab1307e62346b1246872a7ecb5e0347e9e708c54cc8e19cb488f0bed2da2b9"
+VERILOG_SHA256 = "48da7e165cc73a1c4329a0dc9b72ca2609177e783a656642cbb4dc3b638d94a3"
 
 
 def test_generation_is_deterministic_and_cached():
