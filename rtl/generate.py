@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,7 @@ from spec.registers import REGISTERS
 
 TOP = "hqdm_core"
 _ZERO_MEMORY = re.compile(r"  initial begin\n(?:    \S+\[\d+\] = \d+'[hd]0+;\n)+  end\n")
-
-
+_FIELD = re.compile(r"^  wire (?:\[\d+:0\] )?(\\[^ ]*[.\[][^ ]*) ;\n", re.M)
 _CONSTANT_PROCESS = re.compile(r"^  always @\*\n    (\S[^;\n]*;)$", re.M)
 
 
@@ -35,6 +35,21 @@ def _guard_constant_processes(module: str) -> str:
                   flags=re.M)
 
 
+def _drop_fields(module: str) -> str:
+    r"""`module` without the wires that only name a field of a signal, such as `\data[1] `.
+
+    Nothing reads them, and Yosys' ABC9 takes one for bit 1 of `data`: it joins the two nets.
+    """
+    words = Counter(re.findall(r"\\[^ ]+ ", module))
+    for name in _FIELD.findall(module):
+        if words[f"{name} "] == 2:      # its declaration and its one assignment
+            escaped = re.escape(name)
+            module, dropped = re.subn(rf"^  (?:wire (?:\[\d+:0\] )?{escaped} ;|"
+                                      rf"assign {escaped}  = [^;]*;)\n", "", module, flags=re.M)
+            assert dropped == 2
+    return module
+
+
 def to_verilog(component: Any, name: str) -> str:
     """Verilog text of `component` with the top module `name`; the same text every time.
 
@@ -43,7 +58,7 @@ def to_verilog(component: Any, name: str) -> str:
     """
     text = verilog.convert(component, name=name, emit_src=False, strip_internal_attrs=True)
     modules = re.split(r"(?<=^endmodule\n)", _ZERO_MEMORY.sub("", text), flags=re.M)
-    return "".join(_guard_constant_processes(module) for module in modules)
+    return "".join(_guard_constant_processes(_drop_fields(module)) for module in modules)
 
 
 def generate(config: Config) -> str:

@@ -118,8 +118,7 @@ class AccumulatorRead(wiring.Signature):
     """Read port of the accumulator banks, seen from the store unit.
 
     `ready`: the bank to be read next is complete. `release` (one cycle) hands it back and moves
-    on to the other bank. The first quarter of `data`, the n int32 sums of `address`, is
-    there one cycle after `enable`, the others two cycles after it.
+    on to the other bank. `data`, the n int32 sums of `address`, is there two cycles after `enable`.
     """
 
     def __init__(self, config: Config):

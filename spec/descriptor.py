@@ -1,8 +1,9 @@
 """The layer descriptor and the step table: fields declared once, packed and unpacked here.
 
 A descriptor is 64 little-endian 32-bit words in memory, aligned to its size. The step table has
-one 64-byte entry per timestep; the core reads entry TIMESTEP. All addresses are byte addresses,
-aligned to `Config.word_bytes`.
+one 64-byte entry per timestep; the core reads entry TIMESTEP. What says where that is comes first,
+so that it is asked for while the rest of the descriptor still comes. All addresses are byte
+addresses, aligned to `Config.word_bytes`.
 """
 
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ DESCRIPTOR_WORDS = 64
 DESCRIPTOR_BYTES = 4 * DESCRIPTOR_WORDS
 STEP_WORDS = 16
 STEP_BYTES = 4 * STEP_WORDS
-MAGIC = int.from_bytes(b"HQD1", "little")
+MAGIC = int.from_bytes(b"HQD2", "little")
 
 
 @dataclass(frozen=True)
@@ -26,39 +27,39 @@ class Field:
 
 
 FIELDS = (
-    Field("magic", 0, 0, 32, "the letters HQD1"),
+    Field("magic", 0, 0, 32, "the letters HQD2"),
     Field("config_hash", 1, 0, 32, "Config.hash of the core this was made for"),
-    Field("axis", 2, 0, 1, "rotation along 0 channels, 1 width"),
-    Field("order", 2, 1, 3, "log2 of the rotation block as the hardware sees it, 0..6"),
-    Field("act_nibbles", 2, 4, 2, "passes per activation, 1 or 2"),
-    Field("weight_bits", 2, 16, 3, "bits of a packed weight nibble, 2, 3 or 4"),
-    Field("weight_nibbles", 2, 20, 2, "passes per weight, 1 or 2"),
-    Field("residual", 2, 24, 2, "second operand: 0 none, 1 add, 2 subtract"),
-    Field("row_scale", 2, 28, 1, "the second operand is a factor per pixel; not with a residual"),
-    Field("kernel", 3, 0, 2, "1 or 3"),
-    Field("stride", 3, 4, 2, "1 or 2"),
-    Field("padding", 3, 8, 1, "zeros at each border, 0 or 1"),
-    Field("upsample", 3, 12, 1, "log2 of nearest upsampling, 0 or 1"),
-    Field("channel_shift", 3, 16, 6, "S1, shift after the channel multiplier"),
-    Field("height", 4, 0, 16, "source rows"),
-    Field("width", 4, 16, 16, "source columns"),
-    Field("out_height", 5, 0, 16, "output rows"),
-    Field("out_width", 5, 16, 16, "output columns"),
-    Field("words0", 6, 0, 16, "channel words of source 0"),
-    Field("words1", 6, 16, 16, "channel words of source 1, 0 if there is none"),
-    Field("out_words", 7, 0, 16, "channel words of the output"),
-    Field("tile_rows", 7, 16, 16, "output rows of a spatial tile; the last may be shorter"),
-    Field("chunk_words", 8, 0, 16, "channel words held in the operand buffer at a time"),
-    Field("chunks", 8, 16, 16, "chunks of the channel words"),
-    Field("plane_words", 9, 0, 32, "operand buffer words of one channel word: rows * width"),
-    Field("row_bytes0", 10, 0, 32, "bytes of one row of source 0"),
-    Field("row_bytes1", 11, 0, 32, "bytes of one row of source 1"),
-    Field("timesteps", 12, 0, 16, "entries of the step table"),
-    Field("source0", 14, 0, 64, "int16 [height][width][words0 * n]"),
-    Field("source1", 16, 0, 64, "int16 [height][width][words1 * n]"),
-    Field("weights", 18, 0, 64, "weight tiles in consumption order"),
-    Field("multipliers", 20, 0, 64, "M: uint16 [out_words * n]"),
-    Field("steps", 22, 0, 64, "step table"),
+    Field("steps", 2, 0, 64, "step table"),
+    Field("timesteps", 4, 0, 16, "entries of the step table"),
+    Field("axis", 5, 0, 1, "rotation along 0 channels, 1 width"),
+    Field("order", 5, 1, 3, "log2 of the rotation block as the hardware sees it, 0..6"),
+    Field("act_nibbles", 5, 4, 2, "passes per activation, 1 or 2"),
+    Field("weight_bits", 5, 16, 3, "bits of a packed weight nibble, 2, 3 or 4"),
+    Field("weight_nibbles", 5, 20, 2, "passes per weight, 1 or 2"),
+    Field("residual", 5, 24, 2, "second operand: 0 none, 1 add, 2 subtract"),
+    Field("row_scale", 5, 28, 1, "the second operand is a factor per pixel; not with a residual"),
+    Field("kernel", 6, 0, 2, "1 or 3"),
+    Field("stride", 6, 4, 2, "1 or 2"),
+    Field("padding", 6, 8, 1, "zeros at each border, 0 or 1"),
+    Field("upsample", 6, 12, 1, "log2 of nearest upsampling, 0 or 1"),
+    Field("channel_shift", 6, 16, 6, "S1, shift after the channel multiplier"),
+    Field("height", 7, 0, 16, "source rows"),
+    Field("width", 7, 16, 16, "source columns"),
+    Field("out_height", 8, 0, 16, "output rows"),
+    Field("out_width", 8, 16, 16, "output columns"),
+    Field("words0", 9, 0, 16, "channel words of source 0"),
+    Field("words1", 9, 16, 16, "channel words of source 1, 0 if there is none"),
+    Field("out_words", 10, 0, 16, "channel words of the output"),
+    Field("tile_rows", 10, 16, 16, "output rows of a spatial tile; the last may be shorter"),
+    Field("chunk_words", 11, 0, 16, "channel words held in the operand buffer at a time"),
+    Field("chunks", 11, 16, 16, "chunks of the channel words"),
+    Field("plane_words", 12, 0, 32, "operand buffer words of one channel word: rows * width"),
+    Field("row_bytes0", 13, 0, 32, "bytes of one row of source 0"),
+    Field("row_bytes1", 14, 0, 32, "bytes of one row of source 1"),
+    Field("source0", 16, 0, 64, "int16 [height][width][words0 * n]"),
+    Field("source1", 18, 0, 64, "int16 [height][width][words1 * n]"),
+    Field("weights", 20, 0, 64, "weight tiles in consumption order"),
+    Field("multipliers", 22, 0, 64, "M: uint16 [out_words * n]"),
     Field("second", 24, 0, 64, "second operand or row factors, int16, shape of the output"),
     Field("output", 26, 0, 64, "int16 [out_height][out_width][out_words * n]"),
 )

@@ -19,7 +19,10 @@ ROOM = 3                # from a beat taken to the cycle in which its room is cl
 ISSUE = 1               # from a burst issued to `arvalid`; the memory counts its latency from here
 BEAT = 3                # from `rvalid` to the beat at the unit
 # rtl/control/fetch.py
-FETCH_STATES = 23       # states and hand-overs of the two reads, and the last checks
+FETCH = 2               # from START's write to the request of the descriptor
+FETCH_READ = 7          # from a request to its first word taken, besides the memory
+ASK = 4                 # from the word `timesteps` taken to the request of the step table entry
+CHECKED = 4             # from the last word taken to START
 # rtl/load
 QUEUE = 2               # from the first request of a chunk to the data side's knowing of it
 NEXT = 3                # between two chunks that the data side takes
@@ -39,7 +42,8 @@ ARRAY_ENTRY = 2         # from the array's input to its first row of partial sum
 ARRAY_TO_BANK = 3       # from the last sum out of the array to a complete bank
 # rtl/store
 GROUPS = 4              # cycles per output word
-READ_LATENCY = 2        # from a group issued to the stages
+SUMS_LATENCY = 3        # from a group issued to the stages
+AHEAD = 1               # from a group issued to the read of its parameters
 STAGES = {"channel": 5, "row scale": 4, "timestep": 4, "bias": 1, "second": 1}
 OUTPUT = 1              # from the last group at the writer to an address issued
 MOVED = 2               # from there to the second beat of its word; from here memory counts
@@ -69,7 +73,8 @@ def stage_start(name: str) -> int:
 
 def second_at(row_scale: bool) -> int:
     """Cycles from a group issued to the read of its second operand or row factor."""
-    return stage_start("row scale") - FACTOR if row_scale else stage_start("second") - ALIGN
+    return AHEAD + (stage_start("row scale") - FACTOR if row_scale
+                    else stage_start("second") - ALIGN)
 
 
 def setup_beats(config: Config) -> int:
@@ -77,11 +82,26 @@ def setup_beats(config: Config) -> int:
     return sum(-(-bits // config.bus_bits) for bits in (DESCRIPTOR_BITS, STEP_BITS))
 
 
+def _taken(words: int, per_beat: int, first: int, interval: float, free: int) -> list[int]:
+    """When each word is taken: one per cycle from `free` on, a beat every `interval` cycles."""
+    times: list[int] = []
+    for word in range(words):
+        free = max(free, first + ceil(word // per_beat * interval))
+        times.append(free)
+        free += 1
+    return times
+
+
 def setup_cycles(config: Config, latency: int, interval: float = 1) -> int:
-    """Cycles before START: two reads, of a beat every `interval` cycles, word by word."""
-    words = sum(max(bits // 32, ceil((-(-bits // config.bus_bits) - 1) * interval) + 1)
-                for bits in (DESCRIPTOR_BITS, STEP_BITS))
-    return 2 * latency + FETCH_STATES + words
+    """Cycles before START: the descriptor and, asked for while it comes, the step table entry."""
+    per_beat = config.bus_bits // 32
+    first = FETCH + FETCH_READ + latency
+    layer = _taken(DESCRIPTOR_BITS // 32, per_beat, first, interval, 0)
+    asked = layer[next(f.word for f in FIELDS if f.name == "timesteps")] + ASK
+    beats = -(-DESCRIPTOR_BITS // config.bus_bits)
+    arrival = max(asked + FETCH_READ + latency, first + ceil(beats * interval))
+    step = _taken(STEP_BITS // 32, per_beat, arrival, interval, layer[-1] + 1)
+    return step[-1] + CHECKED
 
 
 def _enabled(time: int, lane_stages: int, axis: int, order: int) -> int:
@@ -109,4 +129,4 @@ def bank_ready(config: Config) -> int:
 
 def store_latency() -> int:
     """From a group issued to the output queue."""
-    return READ_LATENCY + sum(STAGES.values())
+    return SUMS_LATENCY + sum(STAGES.values())

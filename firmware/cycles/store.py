@@ -3,6 +3,7 @@
 from math import ceil
 
 from firmware.cycles.constants import (
+    AHEAD,
     BEAT,
     GROUPS,
     ISSUE,
@@ -99,7 +100,7 @@ class StoreClock:
         """Store a bank whose last column was issued at `multiplied`; first and last group."""
         ready = max(multiplied + self._ready, self.last + 2)
         start = ready
-        set_free = self.free[0] - 1 + stage_start("bias")
+        set_free = self.free[0] - 1 + AHEAD + stage_start("bias")
         if self._fast:
             start = max(start, self._first, set_free + PARAMETER_BEATS + 1)
             self.last = start + GROUPS * pixels - 1

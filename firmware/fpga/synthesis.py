@@ -53,6 +53,26 @@ class Netlist:
         return module
 
 
+def check_drivers(module: dict[str, Any]) -> None:
+    """Raise RuntimeError if two outputs of the netlist drive one net: a fault of the synthesis.
+
+    Parameters
+    ----------
+    module: `Netlist.module()`.
+    """
+    driver = {bit: f"input {name}" for name, port in module["ports"].items()
+              if port["direction"] == "input" for bit in port["bits"]}
+    for name, cell in module["cells"].items():
+        for port, bits in cell["connections"].items():
+            if cell["port_directions"].get(port) != "output":
+                continue
+            for bit in bits:
+                source = f"{name}.{port}"
+                if isinstance(bit, int) and driver.setdefault(bit, source) != source:
+                    raise RuntimeError(f"netlist: wanted one driver of every net, got "
+                                       f"{driver[bit]} and {source} on net {bit}")
+
+
 def synthesise(design: Design, device: Device, tools: Tools, *, use_dsp: bool = True,
                cache: Path | None = None) -> Netlist:
     """The netlist of `design`, flattened, for the family of `device`.
@@ -64,7 +84,7 @@ def synthesise(design: Design, device: Device, tools: Tools, *, use_dsp: bool = 
 
     Raises
     ------
-    RuntimeError: Yosys is missing or failed.
+    RuntimeError: Yosys is missing or failed, or joined two nets.
     """
     script = SCRIPTS[device.family].format(top=design.top, options="" if use_dsp else "-nodsp")
     key = content_hash(design.verilog, script, tool_version(YOSYS))
@@ -73,6 +93,7 @@ def synthesise(design: Design, device: Device, tools: Tools, *, use_dsp: bool = 
         source, netlist = folder / "design.v", folder / "netlist.json"
         source.write_text(design.verilog, encoding="utf-8")
         tools.run(YOSYS, ["-q", "-p", script], folder)
+        check_drivers(json.loads(netlist.read_bytes())["modules"][design.top])
         with gzip.GzipFile(folder / NETLIST, "wb", compresslevel=1, mtime=0) as file:
             file.write(netlist.read_bytes())
         source.unlink()

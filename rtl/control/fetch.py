@@ -1,7 +1,7 @@
 """Fetches the descriptor and the step table entry, and checks every field the core relies on."""
 
 from amaranth import *
-from amaranth.lib import wiring
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from rtl.control.checks import FIELD, WordCheck
@@ -11,14 +11,18 @@ from spec.descriptor import STEP_BYTES
 from spec.registers import Fault
 
 WORD_BITS = 32
+# A word of the descriptor or of the step table entry, and its number.
+WORD = data.StructLayout({"bits": WORD_BITS, "index": 5, "entry": 1, "valid": 1})
 
 
 class Fetch(wiring.Component):
     """Reads the descriptor at ``address`` and the step entry of ``timestep`` into registers.
 
-    ``start`` begins; ``done`` is high when both are in and checked, or ``fault`` is set.
-    Takes two memory round trips and a cycle per 32-bit word, which is kept and checked as it
-    comes. The first bad word of the descriptor, or else of the step entry, is reported.
+    ``start`` begins; ``done`` is high when both are in and checked, or ``fault`` is set. The entry
+    is asked for as soon as the descriptor's words up to ``timesteps`` are in and good, so that its
+    round trip passes while the rest still comes. A cycle per 32-bit word, which is kept and
+    checked as it comes. The first bad word of the descriptor, or else of the step entry, is
+    reported; what was asked for is taken all the same.
 
     Members
     -------
@@ -39,10 +43,10 @@ class Fetch(wiring.Component):
         return -(-layout.size // self._config.bus_bits)
 
     def _receive(self, m, receiving, entry):
-        """A word of the oldest beat per cycle; returns the word, its index, "valid", "last"."""
+        """A word of the oldest beat per cycle; returns the word and "the last word is taken"."""
         beat, per_beat = self.read.beat, self._config.bus_bits // WORD_BITS
         count, final = Signal(5), Signal()
-        word, index, valid, last = Signal(WORD_BITS), Signal(5), Signal(), Signal()
+        word = Signal(WORD)
         lowest = count[:per_beat.bit_length() - 1]
         m.d.comb += [
             final.eq(count == Mux(entry, STEP_LAYOUT.size // WORD_BITS - 1,
@@ -50,70 +54,80 @@ class Fetch(wiring.Component):
             beat.ready.eq(receiving & (final | lowest.all())),
         ]
         m.d.sync += [
-            word.eq(beat.payload.word_select(lowest, WORD_BITS)), index.eq(count),
-            valid.eq(receiving & beat.valid), last.eq(receiving & beat.valid & final),
+            word.bits.eq(beat.payload.word_select(lowest, WORD_BITS)), word.index.eq(count),
+            word.entry.eq(entry), word.valid.eq(receiving & beat.valid),
         ]
         with m.If(receiving & beat.valid):
             m.d.sync += count.eq(Mux(final, 0, count + 1))
-        return word, index, valid, last
+        return word, receiving & beat.valid & final
 
-    def _keep(self, m, entry, word, index, valid):
+    def _keep(self, m, word):
         """Put the word where it belongs."""
-        for target, mine in ((self.layer, ~entry), (self.step, entry)):
+        for target, mine in ((self.layer, ~word.entry), (self.step, word.entry)):
             value = target.as_value()
-            with m.If(valid & mine), m.Switch(index):
+            with m.If(word.valid & mine), m.Switch(word.index):
                 for i in range(len(value) // WORD_BITS):
                     with m.Case(i):
-                        m.d.sync += value.word_select(i, WORD_BITS).eq(word)
+                        m.d.sync += value.word_select(i, WORD_BITS).eq(word.bits)
 
-    def _check(self, m, entry, word, index, valid, last):
-        """The first bad word; returns "the last word has been checked" and "too late"."""
+    def _check(self, m, word, taken, entry_base):
+        """The first bad word; returns "the last word is checked", "known" and "too late".
+
+        `known`: where the entry is, and that there is one, has just been checked.
+        """
         m.submodules.check = check = WordCheck(self._config)
         m.d.comb += [
-            check.word.eq(word), check.index.eq(index), check.entry.eq(entry),
+            check.word.eq(word.bits), check.index.eq(word.index), check.entry.eq(word.entry),
             check.timestep.eq(self.timestep), check.two_passes.eq(self.layer.act_nibbles[1]),
         ]
+        valid, entry, last = word.valid, word.entry, Signal()
+        m.d.sync += last.eq(taken)
         for k in range(check.latency):
-            later = [Signal(name=f"{name}_{k}") for name in ("valid", "last")]
-            m.d.sync += [later[0].eq(valid), later[1].eq(last)]
-            valid, last = later
+            later = [Signal(name=f"{name}_{k}") for name in ("valid", "entry", "last")]
+            m.d.sync += [a.eq(b) for a, b in zip(later, (valid, entry, last), strict=True)]
+            valid, entry, last = later
         late, ended = Signal(), Signal()
         m.d.sync += [late.eq((late | (check.late & valid)) & ~self.start), ended.eq(last)]
+        good = (self.fault == Fault.NONE) & ~check.bad
         with m.If(valid & check.bad & (self.fault == Fault.NONE)):
             mismatch = ~entry & (check.field == FIELD["config_hash"].word)
             m.d.sync += [
                 self.fault.eq(Mux(mismatch, Fault.CONFIG_MISMATCH, Fault.BAD_DESCRIPTOR)),
                 self._word.eq(check.field)]
-        return ended, late
-
-    def _request(self, m, entry, base):
-        """The read of the descriptor or of the entry."""
-        request = self.read.request
-        beats = Mux(entry, self._beats(STEP_LAYOUT), self._beats(DESCRIPTOR_LAYOUT))
-        m.d.comb += [request.payload.address.eq(base), request.payload.beats.eq(beats)]
+            with m.If(entry):
+                m.d.sync += self._base.eq(entry_base)
+        known = valid & ~entry & (check.field == FIELD["timesteps"].word) & good & ~check.late
+        return ended, known, late
 
     def elaborate(self, platform):
         m = Module()
         config, request = self._config, self.read.request
-        entry, receiving = Signal(), Signal()
-        base = Signal(config.address_bits)              # of what is read
+        entry, receiving, asking, asked = Signal(), Signal(), Signal(), Signal()
+        entry_base = Signal(config.address_bits)
+        self._base = Signal(config.address_bits, name="base")   # of what has the bad word
         self._word = Signal(5, name="bad_word")
-        m.d.comb += self.fault_address.eq(
-            Cat((base + (self._word << 2))[:config.address_bits],
-                self.address[config.address_bits:]))
-        word, index, valid, last = self._receive(m, receiving, entry)
-        self._keep(m, entry, word, index, valid)
-        self._request(m, entry, base)
+        m.d.comb += [
+            self.fault_address.eq(Cat((self._base + (self._word << 2))[:config.address_bits],
+                                      self.address[config.address_bits:])),
+            request.payload.address.eq(Mux(asking, entry_base, self.address)),
+            request.payload.beats.eq(Mux(asking, self._beats(STEP_LAYOUT),
+                                         self._beats(DESCRIPTOR_LAYOUT))),
+        ]
+        m.d.sync += entry_base.eq(
+            self.layer.steps + (self.timestep[:16] << STEP_BYTES.bit_length() - 1))
+        word, taken = self._receive(m, receiving, entry)
+        self._keep(m, word)
         low = config.word_bytes.bit_length() - 1
         misaligned = Cat(self.address[:low], self.address[config.address_bits:]).any()
-        ended, late = self._check(m, entry, word, index, valid, last)
+        over = taken & (entry | ~asked)
+        ended, known, late = self._check(m, word, over, entry_base)
         with m.FSM():
             with m.State("IDLE"):
                 with m.If(self.start):
                     m.d.sync += [
-                        self.done.eq(misaligned), base.eq(self.address), self._word.eq(0),
+                        self.done.eq(misaligned), self._base.eq(self.address), self._word.eq(0),
                         self.fault.eq(Mux(misaligned, Fault.BAD_DESCRIPTOR, Fault.NONE)),
-                        entry.eq(0)]
+                        entry.eq(0), asked.eq(0)]
                     with m.If(~misaligned):
                         m.next = "REQUEST"
             with m.State("REQUEST"):
@@ -121,21 +135,20 @@ class Fetch(wiring.Component):
                 with m.If(request.ready):
                     m.next = "WORDS"
             with m.State("WORDS"):
-                m.d.comb += receiving.eq(1)
-                with m.If(last):
-                    m.d.comb += receiving.eq(0)
+                m.d.comb += [receiving.eq(1), request.valid.eq(asking)]
+                with m.If(request.ready):
+                    m.d.sync += asking.eq(0)
+                with m.If(known):
+                    m.d.sync += [asking.eq(1), asked.eq(1)]
+                with m.If(taken):
+                    m.d.sync += entry.eq(1)
+                with m.If(over):
                     m.next = "CHECK"
             with m.State("CHECK"):
                 with m.If(ended):
                     m.next = "IDLE"
-                    with m.If(entry | (self.fault != Fault.NONE)):
-                        m.d.sync += self.done.eq(1)
-                    with m.Elif(late):
-                        m.d.sync += [self.done.eq(1), self.fault.eq(Fault.TIMESTEP),
+                    m.d.sync += self.done.eq(1)
+                    with m.If(late & (self.fault == Fault.NONE)):
+                        m.d.sync += [self.fault.eq(Fault.TIMESTEP),
                                      self._word.eq(FIELD["timesteps"].word)]
-                    with m.Else():
-                        m.d.sync += [entry.eq(1), base.eq(
-                            self.layer.steps + (self.timestep[:16]
-                                                << STEP_BYTES.bit_length() - 1))]
-                        m.next = "REQUEST"
         return m

@@ -16,7 +16,7 @@ class _Source:
     word at the begin of a pass, row + row after that.
     """
 
-    def __init__(self, m, config, layer, part, index):
+    def __init__(self, m, config, layer, wide, part, index):
         self._m, self.part = m, part
         shift = config.word_bytes.bit_length() - 1
         bits = config.address_bits - shift
@@ -29,8 +29,7 @@ class _Source:
         self.beats = Signal(BEATS_BITS, name=f"beats{index}")
         step = Mux(self.place, part.first, row_bytes[shift:])
         m.d.comb += self.next.eq(self.row + step)
-        wide, merged = by_width(layer), Signal(name=f"merged{index}")
-        self.merged = merged
+        self.merged = merged = Signal(name=f"merged{index}")
         self.single = Signal(name=f"single{index}")         # the chunk has one word of it
         m.d.sync += self.single.eq(~part.count.any())
         m.d.sync += self.beats.eq(Mux(
@@ -58,10 +57,10 @@ class _Cursor:
     width, the first one's in the next line.
     """
 
-    def __init__(self, m, layer, sources):
+    def __init__(self, m, layer, wide, sources):
         self._m, self._layer, self._sources = m, layer, sources
         a, b = sources
-        self._wide = by_width(layer)
+        self._wide = wide
         self._second, self._both = Signal(name="second"), Signal(name="both")
         self._last_source = Signal(name="last_source")
         self._merged = Signal(name="merged")
@@ -147,8 +146,9 @@ class LoadRequests(wiring.Component):
         m = Module()
         layer = self.layer
         m.submodules.sequence = sequence = ChunkSequence()
-        sources = [_Source(m, self._config, layer, sequence.parts[s], s) for s in range(2)]
-        cursor = _Cursor(m, layer, sources)
+        wide = by_width(m, layer)
+        sources = [_Source(m, self._config, layer, wide, sequence.parts[s], s) for s in range(2)]
+        cursor = _Cursor(m, layer, wide, sources)
         tile_row, rows, rows_end, nibble = Signal(16), Signal(16), Signal(), Signal()
         low = self._config.word_bytes.bit_length() - 1
         m.d.comb += [
@@ -156,7 +156,7 @@ class LoadRequests(wiring.Component):
             self.request.payload.address.eq(cursor.address << low),
             self.request.payload.beats.eq(cursor.beats), self.chunk.eq(sequence.chunk),
         ]
-        whole_rows = ~by_width(layer) | ~sequence.chunk.words.any()
+        whole_rows = ~wide | ~sequence.chunk.words.any()
         m.d.comb += [s.merged.eq(s.part.whole & whole_rows) for s in sources]
         with m.FSM():
             with m.State("WAIT"):

@@ -19,9 +19,14 @@ PART = data.StructLayout({
 })
 
 
-def by_width(layer):
-    """Whether the beats come word by word: a rotation of order 0 reads like one along channels."""
-    return layer.axis & layer.order.any()
+def by_width(m, layer):
+    """Whether the beats come word by word: a rotation of order 0 reads like one along channels.
+
+    A register beside its user, as the descriptor is static from before `start` on.
+    """
+    wide = Signal(name="by_width")
+    m.d.sync += wide.eq(layer.axis & layer.order.any())
+    return wide
 
 
 class ChunkSequence(wiring.Component):

@@ -77,7 +77,7 @@ class BeatWalk(wiring.Component):
         m = Module()
         pixels = Signal(16)
         m.d.sync += pixels.eq(self.layer.width - 1)
-        wide = by_width(self.layer)
+        wide = by_width(m, self.layer)
         inner, outer, row = Signal(16), Signal(16), Signal(16)
         source = Signal(CHUNK)
         m.d.comb += source.eq(Mux(self.load, self.i_chunk.as_value(), self.chunk.as_value()))

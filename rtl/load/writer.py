@@ -97,7 +97,7 @@ class OperandWriter(wiring.Component):
         """Buffer address of the current word, one bit more than the buffer has."""
         shape = range(2 * self._config.buffer_words)
         address, line, row = Signal(shape), Signal(shape), Signal(shape)
-        wide = by_width(self.layer)
+        wide = by_width(m, self.layer)
         width = self._limited(m, self.layer.width, "width")
         inner, outer = Signal.like(plane, name="inner"), Signal.like(plane, name="outer")
         m.d.sync += [inner.eq(Mux(wide, 1, plane)), outer.eq(Mux(wide, plane, 1))]

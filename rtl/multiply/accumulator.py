@@ -28,7 +28,7 @@ class _Column(wiring.Component):
 
     ``control`` arrives one cycle before ``sum``. The read of cycle t is written in cycle t + 3, so
     the same address must not come again before t + 4 (MIN_PASS guarantees it). A memory has its
-    data late in the cycle, so no more than a selection lies between it and a register.
+    data late in the cycle, so nothing lies between it and a register.
     """
 
     def __init__(self, config: Config):
@@ -60,18 +60,21 @@ class _Column(wiring.Component):
         reading, adding, writing = (
             Signal(control_layout(self._config), name=name)
             for name in ("reading", "adding", "writing"))
-        old, shifted, total = (
-            Signal(signed(32), name=name, reset_less=True) for name in ("old", "shifted", "total"))
+        shifted, total = (
+            Signal(signed(32), name=name, reset_less=True) for name in ("shifted", "total"))
+        old = [Signal(32, name=f"old{b}", reset_less=True) for b in range(2)]   # one of them is 0
         m.d.sync += [
             reading.eq(self.control), adding.eq(reading), writing.eq(adding),
-            old.eq(Mux(reading.first, 0, Mux(reading.bank, self.read_data[1],
-                                             self.read_data[0]))),
             shifted.eq(Mux(reading.shift[1], self.sum.shift_left(8), Mux(
                 reading.shift[0], self.sum.shift_left(4), self.sum))),
-            total.eq(old + shifted),
+            total.eq((old[0] | old[1]).as_signed() + shifted),
         ]
         for b in range(2):
             self._bank(m, b, writing, total)
+            with m.If(reading.first | (reading.bank != b)):
+                m.d.sync += old[b].eq(0)
+            with m.Else():
+                m.d.sync += old[b].eq(self.read_data[b])
         return m
 
 
@@ -152,8 +155,6 @@ class Accumulator(wiring.Component):
                 column.read_enable.eq(Mux(read_bank, self.read.enable << 1, self.read.enable)),
                 column.read_address.eq(self.read.address),
             ]
-            # the store unit takes a quarter per cycle: only the first one has no time to spare
-            domain = m.d.comb if c < self._config.store_lanes else m.d.sync
-            domain += self.read.data[c].eq(
+            m.d.sync += self.read.data[c].eq(
                 Mux(selected, column.read_data[1], column.read_data[0]))
         return m

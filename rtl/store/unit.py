@@ -22,6 +22,8 @@ from rtl.store.second import SecondOperand, has_second
 from rtl.store.walk import TileWalk
 from spec.config import Config
 
+SUMS_LATENCY = 3                        # cycles from a group issued to its sums at the stages
+AHEAD = SUMS_LATENCY - READ_LATENCY     # cycles from a group issued to the read of its parameters
 # What travels with a lane group: which quarter of which word, with which parameter set;
 # `last` marks the last group of the output word in the spatial tile, `final` that of the layer.
 TAG = data.StructLayout({"valid": 1, "group": 2, "set": 1, "last": 1, "final": 1})
@@ -55,7 +57,7 @@ class StoreUnit(wiring.Component):
     waiting_memory: a bank is ready, but the memory is not.
     """
 
-    latency = READ_LATENCY + Requantise.latency
+    latency = SUMS_LATENCY + Requantise.latency
 
     def __init__(self, config: Config):
         self._config = config
@@ -137,18 +139,19 @@ class StoreUnit(wiring.Component):
         """Operands to the stages, each at its time."""
         lanes = self._config.store_lanes
         sums = Signal(requantise.sums.shape())
-        bias, other = tags[requantise.bias_at], Signal(TAG)
-        with m.Switch(tags[1].group):
+        multiplier, bias = tags[AHEAD], tags[AHEAD + requantise.bias_at]
+        other = Signal(TAG)
+        with m.Switch(tags[2].group):
             for k in range(GROUPS):
                 with m.Case(k):
                     m.d.sync += sums.eq(Cat(
                         self.accumulator.data[k * lanes + i] for i in range(lanes)))
         m.d.comb += [
-            sets.multiplier_at.eq(Cat(tags[0].group, tags[0].set)),
+            sets.multiplier_at.eq(Cat(multiplier.group, multiplier.set)),
             sets.bias_at.eq(Cat(bias.group, bias.set)),
             sets.release.eq(bias.last),
-            other.eq(Mux(self.layer.row_scale, tags[requantise.row_at],
-                         tags[requantise.second_at])),
+            other.eq(Mux(self.layer.row_scale, tags[AHEAD + requantise.row_at],
+                         tags[AHEAD + requantise.second_at])),
             second.read.eq(other.valid & has_second(self.layer)),
             second.group.eq(other.group),
             requantise.sums.eq(sums),

@@ -54,8 +54,8 @@ def test_what_is_packed_is_unpacked(seed):
 def test_words_are_little_endian():
     zero = {f.name: 0 for f in FIELDS if f.name != "magic"}
     data = pack_descriptor(zero | {"width": 0x1234, "source0": 0x1122334455667788})
-    assert data[:4] == b"HQD1"
-    assert data[4 * 4:4 * 5] == bytes([0, 0, 0x34, 0x12])
+    assert data[:4] == b"HQD2"
+    assert data[7 * 4:7 * 4 + 4] == bytes([0, 0, 0x34, 0x12])
     assert data[4 * 14:4 * 16] == bytes.fromhex("8877665544332211")
 
 

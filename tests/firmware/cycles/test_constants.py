@@ -17,10 +17,10 @@ from rtl.load.unit import latency
 from rtl.multiply.accumulator import MIN_PASS, WRITTEN
 from rtl.multiply.array import SystolicArray
 from rtl.multiply.sequencer import Sequencer
-from rtl.store.parameters import GROUPS, READ_LATENCY
+from rtl.store.parameters import GROUPS
 from rtl.store.requantise import STAGES, Requantise, stage_start
 from rtl.store.second import WORDS
-from rtl.store.unit import StoreUnit
+from rtl.store.unit import AHEAD, StoreUnit
 from spec import PRESETS
 from spec.fixed import MAX_ORDER
 
@@ -64,9 +64,9 @@ def test_store():
         assert constants.stage_start(name) == stage_start(name)
     assert constants.store_latency() == StoreUnit.latency
     assert constants.stage_start("bias") == Requantise.bias_at
-    assert constants.second_at(row_scale=False) == Requantise.second_at
-    assert constants.second_at(row_scale=True) == Requantise.row_at
-    assert (constants.GROUPS, constants.READ_LATENCY) == (GROUPS, READ_LATENCY)
+    assert constants.second_at(row_scale=False) == AHEAD + Requantise.second_at
+    assert constants.second_at(row_scale=True) == AHEAD + Requantise.row_at
+    assert (constants.GROUPS, constants.AHEAD) == (GROUPS, AHEAD)
     assert (constants.SECOND_WORDS, constants.WRITE_WORDS) == (WORDS, WRITE_WORDS)
 
 

@@ -17,6 +17,7 @@ from spec.registers import Fault
 
 CONFIG = PRESETS["n8"]
 BASE, STEPS = 0x400, 0x1000
+DESCRIPTOR_USED = max(4 * f.word + f.bits // 8 for f in FIELDS)
 GOOD = {f.name: 1 for f in FIELDS if f.name != "magic"} | {
     "config_hash": CONFIG.hash, "weight_bits": 4, "kernel": 3, "order": 5,
     "row_scale": 0, "timesteps": 3, "height": 17, "plane_words": 1234567, "source0": 0x2000,
@@ -31,30 +32,46 @@ def step(timestep):
             "low": 8, "high": 7, "bias": 0x6000 + 0x100 * timestep}
 
 
-def fetch(layer=None, timestep=0, address=BASE, steps=None):
-    """Run one fetch; returns the component's outputs."""
+def fetch(layer=None, timestep=0, address=BASE, steps=None, pause=1):
+    """Run one fetch; returns the component's outputs, the requests, and what was left untaken.
+
+    `pause`: cycles between two beats.
+    """
     image = {BASE: pack_descriptor(GOOD | (layer or {}))}
     for t in range(3):
         image[STEPS + STEP_BYTES * t] = pack_step(step(t) | (steps or {}))
     memory = bytearray(1 << 14)
     for at, data in image.items():
         memory[at:at + len(data)] = data
-    dut, result = Fetch(CONFIG), {}
+    dut, result, taken = Fetch(CONFIG), {}, []
 
-    async def serve(ctx):
-        read = dut.read
-        ctx.set(read.request.ready, 1)
+    requests = []
+
+    async def listen(ctx):
+        ctx.set(dut.read.request.ready, 1)
         while True:
             _, _, valid, request = await ctx.tick().sample(
-                read.request.valid, read.request.payload)
-            for i in range(request.beats if valid else 0):
-                at = request.address + i * CONFIG.bus_bytes
-                beat = memory[at:at + CONFIG.bus_bytes]
-                ctx.set(read.beat.payload, int.from_bytes(beat, "little"))
-                ctx.set(read.beat.valid, 1)
-                await ctx.tick().until(read.beat.ready)
-                ctx.set(read.beat.valid, 0)
-                await ctx.tick()
+                dut.read.request.valid, dut.read.request.payload)
+            if valid:
+                requests.append((request.address, request.beats))
+                result.setdefault("asked", []).append((request.address, len(taken)))
+
+    async def serve(ctx):
+        beat = dut.read.beat
+        while True:
+            await ctx.tick()
+            if not requests:
+                continue
+            address, beats = requests.pop(0)
+            for i in range(beats):
+                at = address + i * CONFIG.bus_bytes
+                ctx.set(beat.payload, int.from_bytes(memory[at:at + CONFIG.bus_bytes], "little"))
+                ctx.set(beat.valid, 1)
+                await ctx.tick().until(beat.ready)
+                taken.append(at)
+                ctx.set(beat.valid, 0)
+                for _ in range(pause):
+                    await ctx.tick()
 
     async def main(ctx):
         ctx.set(dut.address, address)
@@ -62,11 +79,13 @@ def fetch(layer=None, timestep=0, address=BASE, steps=None):
         ctx.set(dut.start, 1)
         await ctx.tick()
         ctx.set(dut.start, 0)
-        for _ in range(400):
+        for _ in range(600):
             await ctx.tick()
             if ctx.get(dut.done):
                 break
-        assert ctx.get(dut.done)
+        assert ctx.get(dut.done) and not requests
+        await ctx.tick().repeat(pause + 2)
+        assert not ctx.get(dut.read.beat.valid)
         result.update(fault=ctx.get(dut.fault), address=ctx.get(dut.fault_address))
         result["layer"] = {f.name: ctx.get(dut.layer[f.name]) for f in FIELDS}
         result["step"] = {f.name: ctx.get(dut.step[f.name]) for f in STEP_FIELDS}
@@ -74,6 +93,7 @@ def fetch(layer=None, timestep=0, address=BASE, steps=None):
     simulator = Simulator(dut)
     simulator.add_clock(1e-6)
     simulator.add_testbench(main)
+    simulator.add_testbench(listen, background=True)
     simulator.add_testbench(serve, background=True)
     simulator.run()
     return result
@@ -110,6 +130,33 @@ def test_a_row_scale_without_residual():
     """GOOD has a residual of 1, which excludes it."""
     result = fetch({"row_scale": 1, "residual": 0})
     assert result["fault"] == Fault.NONE and result["layer"]["row_scale"] == 1
+
+
+@pytest.mark.parametrize("pause", [0, 1, 5])
+def test_the_entry_is_asked_for_while_the_descriptor_comes(pause):
+    result = fetch(timestep=1, pause=pause)
+    (first, before), (second, beats) = result["asked"]
+    assert (first, before, second) == (BASE, 0, STEPS + STEP_BYTES)
+    assert beats * CONFIG.bus_bytes < DESCRIPTOR_USED - 16
+    assert result["fault"] == Fault.NONE and result["step"] == step(1)
+
+
+@pytest.mark.parametrize(("changes", "requests"), [
+    ({"config_hash": 1}, 1), ({"steps": 4}, 1), ({"timesteps": 0}, 1), ({"height": 0}, 2)])
+def test_no_entry_is_asked_for_where_none_can_be(changes, requests):
+    """A bad word before `timesteps` spares the read; one after it comes too late for that."""
+    result = fetch(changes)
+    assert len(result["asked"]) == requests and result["fault"] != Fault.NONE
+
+
+def test_a_bad_descriptor_comes_before_a_bad_entry():
+    result = fetch({"output": 4}, steps={"load_multiplier": 0})
+    assert result["address"] == BASE + word("output")
+
+
+def test_a_bad_descriptor_comes_before_a_timestep_beyond_the_table():
+    result = fetch({"output": 4}, timestep=3)
+    assert (result["fault"], result["address"]) == (Fault.BAD_DESCRIPTOR, BASE + word("output"))
 
 
 def test_a_timestep_beyond_the_table():

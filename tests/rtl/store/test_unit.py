@@ -48,18 +48,20 @@ class Bench:
                 await ctx.tick()
             ctx.set(port.ready, 1)
             read: list[int] = []
-            release = False
+            release, data = False, None     # data: what is there in the next cycle
             while not release:
                 _, _, enable, address, release = await ctx.tick().sample(
                     port.enable, port.address, port.release)
+                if data is not None:
+                    ctx.set(port.data, data)
+                data = bank[address] if enable else None
                 if enable:
                     read.append(address)
-                    ctx.set(port.data, bank[address])
             assert read == list(range(len(bank)))
             ctx.set(port.ready, 0)
-            ctx.set(port.data, [-1] * self.case.config.n)
             if self.stall:
                 await ctx.tick()
+                ctx.set(port.data, [-1] * self.case.config.n)
 
     async def take_words(self, ctx):
         word, half = self.dut.word, self.case.config.bus_bits // 2
