@@ -16,9 +16,9 @@ class QuantisedLayer(nn.Module):
 
     u = q * H_raw and q = clamp(round(x H_raw / step)) are the operands of the load unit: for
     steps that are powers of two and integer inputs, u and the sums equal golden's exactly.
-    Padding zeros come after rotating back. The sums are of integers also under autocast;
-    bfloat16 holds them up to 256: at 4 bits and order 5 all of symmetric ones (224), of free bounds
-    (480) only what is that small or even.
+    Padding zeros come after rotating back. Along the channels, `forward` rotates the weights
+    instead of q: the same sums, and there are fewer weights than activations. The sums are of
+    integers also under autocast; bfloat16 holds them up to 256: at 4 bits and order 5 all (224).
 
     Parameters
     ----------
@@ -47,9 +47,17 @@ class QuantisedLayer(nn.Module):
             return q, step
         return rotate(q, self.rule.order, self.rule.dim), step * 2.0 ** -self.rule.order
 
+    @property
+    def _along_channels(self) -> bool:
+        return self.rule.axis == "channel" and not self.rule.rotated_weights
+
     def forward(self, x: Tensor) -> Tensor:
-        u, scale = self.operand(x)
         w, weight_scale = self.weight()
+        if self._along_channels:
+            u, scale = self.activation(self.rotated(x))
+            w, scale = rotate(w, self.rule.order, 1), scale * 2.0 ** -self.rule.order
+        else:
+            u, scale = self.operand(x)
         if self.rule.kind == "conv":
             y = F.conv2d(u, w, None, self.rule.stride, self.rule.padding)
             weight_scale = weight_scale[:, None, None]      # (O,) -> (O, 1, 1)

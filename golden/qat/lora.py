@@ -78,7 +78,7 @@ class TrainedWeight(nn.Module):
         wide = step.view(-1, *[1] * (w.dim() - 1))      # (O,) -> (O, 1, ..)
         if self.timestep.observing:
             return w / wide, step.detach()
-        return quantise(w, wide, -self.limit, self.limit), step.detach()
+        return quantise(w, wide, -self.limit, 2 * self.limit), step.detach()
 
     def freeze(self) -> "FixedWeight":
         """The same integers and scales, no longer learnable."""

@@ -7,6 +7,7 @@ LSQ (without its gradient scale).
 """
 
 import math
+from functools import cache
 from typing import Any
 
 import torch
@@ -17,53 +18,65 @@ from golden.qat.search import search_asymmetric, search_symmetric, widest_step
 from golden.qat.timestep import Timestep
 from spec.fixed import check_bits, quantised_magnitude, symmetric_max
 
-Bound = Tensor | float      # both bounds of a quantiser are of one kind
+Bound = Tensor | float
 
 
-def _round_within(v: Tensor, low: Bound, high: Bound, out: Tensor | None = None) -> Tensor:
-    """clamp(round(v), low, high); two passes in place take a third of torch.clamp's time."""
+def _round_within(v: Tensor, low: Bound, levels: float, out: Tensor | None = None) -> Tensor:
+    """clamp(round(v), low, low + levels); two passes in place take a third of torch.clamp's time.
+    """
     q = torch.round(v, out=out)
-    for bound, limit in ((low, torch.maximum), (high, torch.minimum)):
+    for bound, limit in ((low, torch.maximum), (low + levels, torch.minimum)):
         limit(q, bound if isinstance(bound, Tensor) else q.new_tensor(bound), out=q)
     return q
 
 
+@cache
+def _around(low: float, high: float, dtype: torch.dtype) -> tuple[float, float]:
+    """The neighbours of an interval."""
+    ends = torch.tensor([low, high], dtype=dtype)
+    far = torch.tensor([-math.inf, math.inf], dtype=dtype)
+    return tuple(torch.nextafter(ends, far).tolist())
+
+
 class _Quantise(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, r: Tensor, step: Tensor, low: Any, high: Any) -> Tensor:
+    def forward(ctx: Any, r: Tensor, step: Tensor, low: Any, levels: float) -> Tensor:
         v = r / step
-        tensors = isinstance(low, Tensor)
-        ctx.save_for_backward(v, step, *((low, high) if tensors else ()))
-        ctx.bounds = None if tensors else (low, high)
-        return _round_within(v, low, high)
+        tensor = isinstance(low, Tensor)
+        ctx.save_for_backward(v, step, *((low,) if tensor else ()))
+        ctx.low, ctx.levels = None if tensor else low, levels
+        return _round_within(v, low, levels)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        g, (v, step, *bounds) = gradients[0], ctx.saved_tensors
-        low, high = ctx.bounds or bounds
-        inside = (v >= low) & (v <= high)
-        q = _round_within(v, low, high)
-        zero = g.new_zeros(())
-        of_r = torch.where(inside, g, zero) / step
-        of_step = (torch.where(inside, q - v, q).mul_(g)).sum_to_size(step.shape) / step
-        if ctx.bounds is not None:
-            return of_r, of_step, None, None
-        of_low, of_high = (torch.where(past, g, zero).sum_to_size(low.shape)
-                           for past in (v < low, v > high))
-        return of_r, of_step, of_low, of_high
+        g, (v, step, *bound) = gradients[0], ctx.saved_tensors
+        if bound:
+            low, x, ends = bound[0], v - bound[0], (0.0, ctx.levels)
+        else:
+            low, x, ends = ctx.low, v, (ctx.low, ctx.low + ctx.levels)
+        ends = _around(*ends, v.dtype)
+
+        def inside(values: Tensor) -> Tensor:
+            """`values` where v is inside the bounds, 0 elsewhere: one pass, unlike torch.where."""
+            return torch.ops.aten.hardtanh_backward(values, x, *ends)
+        q = _round_within(v, low, ctx.levels)
+        passed = inside(g)
+        of_step = ((q - inside(v)).mul_(g)).sum_to_size(step.shape) / step
+        of_low = (g - passed).sum_to_size(bound[0].shape) if bound else None
+        return passed / step, of_step, of_low, None
 
 
-def quantise(r: Tensor, step: Tensor, low: Bound, high: Bound) -> Tensor:
-    """q = clamp(round(r / step), low, high), float holding integers; ties to even.
+def quantise(r: Tensor, step: Tensor, low: Bound, levels: float) -> Tensor:
+    """q = clamp(round(r / step), low, low + levels), float holding integers; ties to even.
 
     Gradients are those of q * step with the later factor `step` held constant, that is LSQ's:
     d(q step)/dr = 1 inside, 0 outside; d(q step)/dstep = q - r / step inside, q outside;
-    a bound given as a tensor gets the gradient of the values it clamps.
+    `low`, if it is a tensor, gets the gradient of the values that are clamped, above as below.
     """
     if not torch.is_grad_enabled():     # nothing to keep for a gradient: one tensor, in place
         v = r / step
-        return _round_within(v, low, high, out=v)
-    return _Quantise.apply(r, step, low, high)
+        return _round_within(v, low, levels, out=v)
+    return _Quantise.apply(r, step, low, levels)
 
 
 class _Round(torch.autograd.Function):
@@ -148,7 +161,7 @@ class SymmetricQuantiser(nn.Module):
         if self.timestep.observing:
             self.observe(r)
         step = per_sample(self.steps.at(self.timestep.index), r)
-        q = r / step if self.timestep.observing else quantise(r, step, -self.limit, self.limit)
+        q = r / step if self.timestep.observing else quantise(r, step, -self.limit, 2 * self.limit)
         return q, step.detach()
 
     def observe(self, r: Tensor) -> None:
@@ -201,7 +214,7 @@ class AsymmetricQuantiser(nn.Module):
         if self.timestep.observing:
             return r / step, step.detach()
         zero = round_through(per_sample(self.zero[self.timestep.index], r), 0, self.levels)
-        return quantise(r, step, -zero, self.levels - zero), step.detach()
+        return quantise(r, step, -zero, self.levels), step.detach()
 
     def observe(self, r: Tensor) -> None:
         """Set this timestep's step and zero point to those of least squared error on `r`."""

@@ -30,13 +30,13 @@ def values():
 
 def test_levels_and_ties_to_even():
     r = torch.tensor([0.5, 1.5, 2.5, -0.5, -1.5, 6.5, 7.5, 99.0, -99.0])
-    assert quantise(r, torch.tensor(1.0), -7, 7).tolist() == [0, 2, 2, 0, -2, 6, 7, 7, -7]
+    assert quantise(r, torch.tensor(1.0), -7, 14).tolist() == [0, 2, 2, 0, -2, 6, 7, 7, -7]
 
 
 def test_gradient_of_the_input_is_one_inside_and_zero_outside(values):
     step = torch.tensor(0.9, dtype=torch.float64)
     r = values.clone().requires_grad_()
-    (quantise(r, step, -LIMIT, LIMIT) * step).sum().backward()
+    (quantise(r, step, -LIMIT, 2 * LIMIT) * step).sum().backward()
     surrogate = (r.detach() / step).clamp(-LIMIT, LIMIT) * step       # rounding left out
     moved = ((r.detach() + EPSILON) / step).clamp(-LIMIT, LIMIT) * step
     torch.testing.assert_close(r.grad, (moved - surrogate) / EPSILON, atol=1e-6, rtol=0)
@@ -46,7 +46,7 @@ def test_gradient_of_the_step_is_that_of_the_rounded_surrogate(values):
     """Around a step, x(s) = s * clamp(r / s + c) with the rounding c held: what LSQ assumes."""
     at = 0.9
     step = torch.tensor(at, dtype=torch.float64, requires_grad=True)
-    (quantise(values, step, -LIMIT, LIMIT) * step.detach()).sum().backward()
+    (quantise(values, step, -LIMIT, 2 * LIMIT) * step.detach()).sum().backward()
     v = values / at
     inside, held = v.abs() <= LIMIT, v.round() - v
 
@@ -59,25 +59,36 @@ def test_gradient_of_the_step_is_that_of_the_rounded_surrogate(values):
 def test_gradient_of_the_step_outside_is_a_true_derivative():
     r = torch.tensor([50.0, -80.0], dtype=torch.float64)
     step = torch.tensor(0.9, dtype=torch.float64, requires_grad=True)
-    (quantise(r, step, -LIMIT, LIMIT) * step.detach())[0].backward()
+    (quantise(r, step, -LIMIT, 2 * LIMIT) * step.detach())[0].backward()
     assert step.grad.item() == pytest.approx(LIMIT)
 
 
-def test_gradient_of_a_bound_is_that_of_the_values_it_clamps(values):
-    low, high = (torch.tensor(b, dtype=torch.float64, requires_grad=True) for b in (-2.0, 3.0))
+def test_gradient_of_the_lower_bound_is_that_of_all_values_that_are_clamped(values):
+    low = torch.tensor([[-2.0], [-4.0]], dtype=torch.float64, requires_grad=True)
     step = torch.tensor(0.9, dtype=torch.float64)
-    quantise(values, step, low, high).sum().backward()
-    assert low.grad.item() == (values / 0.9 < -2).sum() and low.grad > 0
-    assert high.grad.item() == (values / 0.9 > 3).sum() and high.grad > 0
+    r = values[:300].view(2, 150)
+    v = r / 0.9
+    quantise(r, step, low, 5).sum().backward()
+    below, above = v < low.detach(), v > low.detach() + 5
+    assert below.any() and above.any()
+    assert low.grad.flatten().tolist() == (below | above).sum(1).tolist()
+
+
+@pytest.mark.parametrize("bound", ["number", "tensor"])
+def test_values_at_a_bound_are_inside(bound):
+    r = torch.tensor([-2.0, 3.0, -2.001, 3.001], requires_grad=True)
+    low = -2.0 if bound == "number" else torch.tensor(-2.0)
+    quantise(r, torch.tensor(1.0), low, 5).sum().backward()
+    assert r.grad.tolist() == [1, 1, 0, 0]
 
 
 def test_gradients_of_steps_per_sample_are_summed_apart(values):
     r = values[:300].view(3, 100)
     step = torch.tensor([[0.5], [0.9], [2.0]], dtype=torch.float64, requires_grad=True)
-    quantise(r, step, -LIMIT, LIMIT).sum().backward()
+    quantise(r, step, -LIMIT, 2 * LIMIT).sum().backward()
     for i, row in enumerate(r):
         alone = step[i].detach().clone().requires_grad_()
-        quantise(row, alone, -LIMIT, LIMIT).sum().backward()
+        quantise(row, alone, -LIMIT, 2 * LIMIT).sum().backward()
         torch.testing.assert_close(step.grad[i], alone.grad)
 
 
