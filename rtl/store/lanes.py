@@ -80,15 +80,16 @@ class Scale(wiring.Component):
 class StepScale(wiring.Component):
     """o + up = sat16(rhe(i * multiplier, shift)), per lane: the multiplier of the timestep.
 
-    Latency 4 (partial products, sum, coarse shift, fine shift with saturation), one group per
-    cycle. The adder that comes next has a place for `up`, so the rounding has none of its own.
+    Latency 5 (a way to the multipliers, partial products, sum, coarse shift, fine shift with
+    saturation), one group per cycle. The adder that comes next has a place for `up`, so the
+    rounding has none of its own.
 
     Members
     -------
     i: 24 bits. multiplier, shift: static, shift 0..47. o, up: result.
     """
 
-    latency = 4
+    latency = 5
 
     def __init__(self, lanes: int):
         self._lanes = lanes
@@ -107,7 +108,9 @@ class StepScale(wiring.Component):
             sixteens.eq(one_hot(self.shift[4:], 3)), shift.eq(self.shift[:4]),
         ]
         for k in range(self._lanes):
-            x = window(product(m, self.i[k], scaled, f"product{k}"), 1)
+            i = Signal(signed(MID_BITS), name=f"i{k}_0")
+            m.d.sync += i.eq(self.i[k])
+            x = window(product(m, i, scaled, f"product{k}"), 1)
             x = shifted(m, x, sixteens, shift, 1, CARRIER_BITS, f"eights{k}")
             whole, up = floor(x, CARRIER_BITS)
             largest = whole[:CARRIER_BITS - 1].all() & ~x.sign

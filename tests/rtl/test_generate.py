@@ -12,7 +12,7 @@ from rtl.generate import TOP, generate, generate_cached, ports, sidecar
 from spec.config import PRESETS
 
 CONFIG = PRESETS["n4"]
-VERILOG_SHA256 = "4d357255eb9374c1c63f72d60b6d74fd354d5d488f42d64c038f671bd35f1ccd"
+VERILOG_SHA256 = "c729f6394526a23f28ff47c3ed6d11a606c034eff8614a8c329bb1a6d990dfdb"
 
 
 def test_generation_is_deterministic_and_cached():

@@ -140,7 +140,7 @@ def test_row_scale_rounds_ties_to_even_and_saturates():
 
 
 def test_stages_are_known_by_name():
-    assert [stage_start(name) for name, _ in STAGES] == [0, 5, 9, 13, 14]
+    assert [stage_start(name) for name, _ in STAGES] == [0, 5, 9, 14, 15]
     with pytest.raises(ValueError, match="wanted one of channel, row scale, timestep, bias, "
                                          "second, got 'x'"):
         stage_start("x")
