@@ -1,6 +1,10 @@
 """Options of the simulations: how many random layers the sweep takes per configuration."""
 
+import os
+
 import pytest
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")   # of torch: one test per core, threads would wait
 
 RANDOM_LAYERS = 8       # per configuration in every run
 

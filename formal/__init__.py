@@ -1,1 +1,1 @@
-"""Formal checks: Amaranth harnesses, Yosys' BTOR2 back end, bounded checks and induction."""
+"""Formal checks: Amaranth harnesses, Yosys' BTOR2 back end, bounded checks and a search."""

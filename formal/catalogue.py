@@ -8,7 +8,7 @@ from formal.btor import System, compile_harness
 from formal.defects import defects as all_defects
 from formal.engine import Verdict, bounded
 from formal.harness import Harness
-from formal.properties import arithmetic, bus, cells, layers, store, tokens, weights
+from formal.properties import arithmetic, bus, cells, layers, queues, store, tokens, weights
 from formal.reach import Reach
 
 
@@ -61,6 +61,10 @@ PROPERTIES = (
     Property("bus.writer_data", bus.writer_data),
     Property("bus.writer_abort", bus.writer_abort),
     Property("bus.registers", bus.registers),
+    Property("bus.credit_queue", queues.credit_queue),
+    Property("bus.burst_log", queues.burst_log),
+    Property("load.chunks", queues.chunks),
+    Property("load.requests", queues.load_requests),
     Property("store.parameter_sets", store.parameter_sets),
     Property("store.second_operand", store.second_operand),
     Property("store.reads", store.store_reads),

@@ -1,4 +1,4 @@
-"""Bounded model checking and k-induction."""
+"""Bounded model checking."""
 
 from dataclasses import dataclass
 from functools import reduce
@@ -34,34 +34,13 @@ class Verdict:
 
 def bounded(system: System, cycles: int) -> Verdict:
     """Whether an assertion can fail in the first `cycles` cycles after reset."""
-    frames = Frames(system, initial=True)
+    frames = Frames(system)
     for cycle in range(cycles):
         frames.extend()
         failed = _failing(system, frames, cycle)
         if failed:
             return Verdict(False, cycle, failed=failed, trace=tuple(frames.values()))
     return Verdict(True, cycles)
-
-
-def induction(system: System, depth: int) -> Verdict:
-    """A proof: nothing fails for k cycles after reset, nor in the cycle after any k good ones.
-
-    The k states have to be different ones, which loses nothing and makes the method complete.
-    """
-    frames = Frames(system, initial=False)
-    base = Frames(system, initial=True)
-    for k in range(depth):
-        base.extend()
-        failed = _failing(system, base, k)
-        if failed:
-            return Verdict(False, k, failed=failed, trace=tuple(base.values()))
-        frames.extend()
-        for earlier in range(k):
-            frames.require(frames.differ(earlier, k))
-        if not frames.possible(_any(system, frames, k)):
-            return Verdict(True, k, proved=True)
-        frames.require(frames.never(_any(system, frames, k)))
-    return Verdict(True, depth)
 
 
 def _any(system: System, frames: Frames, cycle: int) -> Term:

@@ -19,13 +19,10 @@ UNARY = {"not": Kind.BV_NOT, "neg": Kind.BV_NEG, "redor": Kind.BV_REDOR,
 
 
 class Frames:
-    """The frames 0, 1, ... of `system`, and one solver over them.
+    """The frames 0, 1, ... of `system`, frame 0 the one after reset, and one solver over them."""
 
-    With `initial`, frame 0 is in reset; without, it is any state.
-    """
-
-    def __init__(self, system: System, *, initial: bool):
-        self._system, self._initial = system, initial
+    def __init__(self, system: System):
+        self._system = system
         self._tm = TermManager()
         options = Options()
         options.set(Option.PRODUCE_MODELS, True)
@@ -59,12 +56,6 @@ class Frames:
     def either(self, first: Term, second: Term) -> Term:
         return self._tm.mk_term(Kind.OR, [first, second])
 
-    def differ(self, first: int, second: int) -> Term:
-        """The states of two frames are not the same."""
-        same = [self._tm.mk_term(Kind.EQUAL, [self._frames[f][s] for f in (first, second)])
-                for s in self._system.states]
-        return self.never(self._tm.mk_term(Kind.AND, same) if len(same) > 1 else same[0])
-
     def possible(self, condition: Term) -> bool:
         """Whether `condition` can hold together with everything required."""
         return self._solver.check_sat(condition) is Result.SAT
@@ -95,7 +86,7 @@ class Frames:
             return self._value(node.width, node.indices[0])
         if key in self._system.next and number > 0:
             return self._get(self._frames[-1], self._system.next[key])
-        if key in self._system.init and number == 0 and self._initial:
+        if key in self._system.init and number == 0:
             return self._get(frame, self._system.init[key])
         if node.name in ("input", "state"):
             return self._tm.mk_const(self._sort(node.width), f"{self._system.names[key]}@{number}")

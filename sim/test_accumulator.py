@@ -61,13 +61,13 @@ class Bench:
         while not int(self.dut.read__ready.value):
             await RisingEdge(self.dut.clk)
         for address in range(length):
-            self.dut.read__enable.value = 1
             self.dut.read__address.value = address
+            await RisingEdge(self.dut.clk)
+            self.dut.read__take.value = 1
             self.dut.read__release.value = int(address == length - 1)
             await RisingEdge(self.dut.clk)
-            self.dut.read__enable.value = 0
+            self.dut.read__take.value = 0
             self.dut.read__release.value = 0
-            await RisingEdge(self.dut.clk)
             await RisingEdge(self.dut.clk)
             got = unpack(int(self.dut.read__data.value), 32, CONFIG.n)
             assert got == self.model[bank, address], (bank, address)
@@ -95,7 +95,7 @@ class Bench:
 @cocotb.test(timeout_time=1, timeout_unit="ms")
 async def shortest_passes(dut):
     """A sum is added to again after MIN_PASS cycles, the closest the sequencer allows."""
-    await start(dut, control=0, sums=0, claim=0, read__enable=0, read__address=0,
+    await start(dut, control=0, sums=0, claim=0, read__take=0, read__address=0,
                 read__release=0)
     await Bench(dut, random.Random(cocotb.RANDOM_SEED)).run(40)
 

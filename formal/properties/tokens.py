@@ -41,7 +41,8 @@ def accumulator(h: Harness) -> None:
     bank, stored = Signal(), Signal()
     value, kept = h.free(1, "value"), Signal(2)
     m.d.comb += [
-        dut.claim.eq(claim), read.release.eq(release), read.enable.eq(read.ready),
+        dut.claim.eq(claim), read.release.eq(release),
+        read.take.eq(h.past(read.ready & ~release, "read")),
         control.valid.eq(fill), control.last.eq(1), control.first.eq(1), control.bank.eq(bank),
     ]
     m.d.sync += [
@@ -60,9 +61,9 @@ def accumulator(h: Harness) -> None:
     h.require("free", dut.free == (claims < 2))
     h.require("write_bank", ~claim | (dut.write_bank == (bank ^ fills[0])))
     h.require("full", ~read.ready | (full != 0))
-    seen = h.past(Cat(read.enable, kept.bit_select(stored, 1)), "seen")
-    later = h.past(seen, "seen_later")
-    for c, due in enumerate((seen, later)):     # of the first pair; the second has a cycle more
-        h.require(f"sum{c}", ~due[0] | (read.data[c] == due[1]))
+    taken = h.past(read.take, "taken")
+    due = h.past(h.past(kept.bit_select(stored, 1), "due"), "due_later")
+    for c in range(2):          # of the first pair; the second has a cycle more
+        h.require(f"sum{c}", ~taken | (read.data[c] == due))
     h.goal("stored", release)
     h.goal("claimed", claim)

@@ -39,9 +39,11 @@ class Counters(wiring.Component):
         slot, added, stale = Signal(4), Signal(4), Signal(range(len(NAMES) + 1), init=len(NAMES))
         old, more = Signal(32), Signal(range(len(NAMES) + 1))
         recent = [Signal.like(more, name=f"recent_{name}") for name in NAMES]
+        clear = Signal()
         m.d.comb += [
             read.addr.eq(slot), write.en.eq(1), write.addr.eq(added), write.data.eq(old + more)]
         m.d.sync += [
+            clear.eq(self.clear),
             slot.eq(Mux(slot == len(NAMES) - 1, 0, slot + 1)), added.eq(slot),
             self.slot.eq(added), self.value.eq(write.data), old.eq(read.data),
         ]
@@ -49,11 +51,12 @@ class Counters(wiring.Component):
             m.d.sync += [old.eq(0), stale.eq(stale - 1)]
         for index, name in enumerate(NAMES):
             visited = slot == index
-            m.d.sync += recent[index].eq(Mux(visited, 0, recent[index]) + self.count[name])
+            m.d.sync += recent[index].eq(
+                Mux(visited | clear, 0, recent[index]) + self.count[name])
             with m.If(visited):
                 m.d.sync += more.eq(recent[index])
-        with m.If(self.clear):
-            m.d.sync += [stale.eq(len(NAMES)), old.eq(0), more.eq(0), *(r.eq(0) for r in recent)]
+        with m.If(clear):
+            m.d.sync += [stale.eq(len(NAMES)), old.eq(0), more.eq(0)]
         return m
 
 

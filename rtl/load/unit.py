@@ -18,7 +18,10 @@ from spec.fixed import CARRIER_BITS, QUANTISED_BITS
 
 
 def latency(config: Config, axis: int, order: int) -> int:
-    """Advances from a beat of carriers to its operands: two rotations and the quantiser."""
+    """Advances from a beat of carriers to its operands: two rotations and the quantiser.
+
+    An advance is a cycle while beats come; the first is a cycle after its beat.
+    """
     return 2 * hadamard_latency(config.lanes, axis, order) + Quantiser.latency
 
 

@@ -36,7 +36,7 @@ class _Column(wiring.Component):
         super().__init__({
             "control": In(control_layout(config)),
             "sum": In(signed(config.partial_sum_bits)),
-            "read_enable": In(2), "read_address": In(range(config.acc_words)),
+            "read_address": In(range(config.acc_words)),
             "read_data": Out(data.ArrayLayout(signed(32), 2)),
         })
 
@@ -47,7 +47,7 @@ class _Column(wiring.Component):
         write, read = memory.write_port(), memory.read_port()
         mine = self.control.valid & (self.control.bank == b)
         m.d.comb += [
-            read.en.eq(mine | self.read_enable[b]),
+            read.en.eq(1),
             read.addr.eq(Mux(mine, self.control.address, self.read_address)),
             self.read_data[b].eq(read.data),
             write.en.eq(writing.valid & (writing.bank == b)),
@@ -147,14 +147,9 @@ class Accumulator(wiring.Component):
                 control = self._delay(m, control, 1, f"skew{c}")
         last = self._delay(m, control, WRITTEN, "written")
         read_bank = self._tokens(m, last)
-        selected = Signal()
-        with m.If(self.read.enable):
-            m.d.sync += selected.eq(read_bank)
         for c, column in enumerate(columns):
-            m.d.comb += [
-                column.read_enable.eq(Mux(read_bank, self.read.enable << 1, self.read.enable)),
-                column.read_address.eq(self.read.address),
-            ]
-            m.d.sync += self.read.data[c].eq(
-                Mux(selected, column.read_data[1], column.read_data[0]))
+            m.d.comb += column.read_address.eq(self.read.address)
+            with m.If(self.read.take):
+                m.d.sync += self.read.data[c].eq(
+                    Mux(read_bank, column.read_data[1], column.read_data[0]))
         return m

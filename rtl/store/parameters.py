@@ -64,7 +64,7 @@ class ParameterSets(wiring.Component):
         m = Module()
         index = Signal(3)                   # beat 0..3 of set 0 or 1
         taken, filled, free = Signal(), Signal(range(3)), Signal(range(3), init=2)
-        complete = Signal()
+        complete, begun = Signal(), Signal()    # begun: one cycle late, `free` is wanted in four
         m.d.comb += [
             self.beat.ready.eq((index[:2] != 0) | (free != 0)),
             taken.eq(self.beat.valid & self.beat.ready),
@@ -74,7 +74,7 @@ class ParameterSets(wiring.Component):
         m.d.sync += [
             index.eq(index + taken),
             filled.eq(filled + complete - self.claim),
-            free.eq(free + self.release - (taken & (index[:2] == 0))),
+            begun.eq(taken & (index[:2] == 0)), free.eq(free + self.release - begun),
             self.number.eq(self.number ^ self.claim),
         ]
         lanes = self._config.store_lanes

@@ -50,7 +50,7 @@ class StoreUnit(wiring.Component):
     -------
     layer, step: descriptor and step table entry, static while the layer runs.
     start: pulse, begins a layer.
-    accumulator: bank reads; `data` must hold until the next `enable`.
+    accumulator: bank reads.
     read: memory reads (M, bias, second operand).
     word: to the writer.
     done: all words of the layer have been handed to the writer; cleared by `start`.
@@ -108,6 +108,7 @@ class StoreUnit(wiring.Component):
         m.submodules.walk = walk = TileWalk(self._config)
         group, first, go = Signal(range(GROUPS)), Signal(), Signal()
         bank, supplied = Signal(), Signal()
+        begun = Signal()        # a pixel in the cycle before; the next is three cycles off
         m.d.comb += [
             walk.layer.eq(self.layer),
             walk.base.eq(self.layer.output),
@@ -120,19 +121,17 @@ class StoreUnit(wiring.Component):
             tags[0].valid.eq(go),
             tags[0].group.eq(group),
             tags[0].set.eq(sets.number),
-            tags[0].last.eq(go & walk.last_pixel & (group == GROUPS - 1)),
+            tags[0].last.eq(walk.last_pixel & (group == GROUPS - 1)),
             tags[0].final.eq(tags[0].last & walk.last_word & walk.last_tile),
             walk.step.eq(group == GROUPS - 1),
             sets.claim.eq(tags[0].last),
-            second.claim.eq(first & go & has_second(self.layer)),
-            accumulator.enable.eq(first & go),
             accumulator.address.eq(walk.pixel),
-            accumulator.release.eq(tags[1].last),
-            word.announce.eq(first & go),
-            word.address.eq(walk.address),
+            accumulator.take.eq(begun), accumulator.release.eq(tags[1].last),
+            second.claim.eq(begun & has_second(self.layer)),
+            word.announce.eq(begun), word.address.eq(walk.address),
             self.waiting_memory.eq(first & bank & ~supplied),
         ]
-        m.d.sync += [group.eq(group + go),
+        m.d.sync += [group.eq(group + go), begun.eq(first & go),
                      room.eq(room + change(word.taken, word.announce, len(room)))]
 
     def _arithmetic(self, m, tags, sets, second, requantise):

@@ -5,7 +5,7 @@ from amaranth import *
 from amaranth.lib.fifo import SyncFIFOBuffered
 
 from formal.btor import compile_harness, parse
-from formal.engine import bounded, induction
+from formal.engine import bounded
 from formal.harness import Harness
 from formal.reach import Reach
 
@@ -84,11 +84,11 @@ def counter(limit):
     return compile_harness(h)
 
 
-def test_induction_proves_and_refutes():
-    assert induction(counter(6), 20).proved
-    verdict = induction(counter(5), 20)
-    assert (verdict.holds, verdict.failed, verdict.cycles) == (False, "below", 5)
+def test_a_failure_beyond_the_bound():
     assert bounded(counter(5), 5).holds
+    for verdict in (bounded(counter(5), 6), Reach(counter(5)).run()):
+        assert (verdict.holds, verdict.failed, verdict.cycles) == (False, "below", 5)
+    assert Reach(counter(6)).run().proved
 
 
 def test_library_queue():

@@ -3,11 +3,12 @@
 from unittest.mock import patch
 
 import pytest
-from amaranth import Cat
+from amaranth import Cat, Const
 
 import rtl.rounding
 from formal.catalogue import PROPERTIES, find
 from formal.defects import defects
+from rtl.multiply.cell import CELLS, BoothCell, PackedCell
 
 SHORT = [item for item in PROPERTIES if not item.long]
 
@@ -46,3 +47,36 @@ def test_wrong_rounding_is_seen(wrong):
     with patch.object(rtl.rounding, "floor", wrong):
         verdict = item.check(item.compile())
     assert (verdict.holds, verdict.failed) == (False, "rounded")
+
+
+class NoBorrow(PackedCell):
+    """Forgets to give back what the lower product has borrowed."""
+
+    def products(self, m, operand, code):
+        low, (value, _) = super().products(m, operand, code)
+        return [low, (value, Const(0, 1))]
+
+
+class BorrowFromTheField(PackedCell):
+    """Takes the lower field's top bit for its sign: wrong for -8 * -512 alone."""
+
+    def products(self, m, operand, code):
+        (low, none), (value, _) = super().products(m, operand, code)
+        field = low.as_unsigned()[:self.bits + 3]
+        return [(field.as_signed(), none), (value, field[-1])]
+
+
+class NoCarry(BoothCell):
+    """Complements the lower digit's multiple without adding one."""
+
+    def products(self, m, operand, code):
+        return [(value, Const(0, 1)) for value, _ in super().products(m, operand, code)]
+
+
+@pytest.mark.parametrize(("name", "wrong"), [
+    ("packed", NoBorrow), ("packed", BorrowFromTheField), ("booth", NoCarry)])
+def test_a_wrong_cell_is_seen(name, wrong):
+    item = find(f"cell.{name}")
+    with patch.dict(CELLS, {name: wrong}):
+        verdict = item.check(item.compile())
+    assert not verdict.holds and verdict.failed.startswith("product")

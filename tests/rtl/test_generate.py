@@ -12,7 +12,7 @@ from rtl.generate import TOP, generate, generate_cached, ports, sidecar
 from spec.config import PRESETS
 
 CONFIG = PRESETS["n4"]
-VERILOG_SHA256 = "c729f6394526a23f28ff47c3ed6d11a606c034eff8614a8c329bb1a6d990dfdb"
+VERILOG_SHA256 = "66c9cde087e2dde9edcdc6c96931f18bd897c9c20f6443da040b2f01b7a7e18c"
 
 
 def test_generation_is_deterministic_and_cached():

@@ -123,11 +123,11 @@ class Bench:
             for o in range(self.config.words(self.layer.multiply.out_channels)):
                 await self._wait(ctx, port.ready)
                 for p in range(rows * self.layer.out_width):
-                    ctx.set(port.enable, 1)
                     ctx.set(port.address, p)
                     await ctx.tick()
-                    ctx.set(port.enable, 0)
+                    ctx.set(port.take, 1)
                     await ctx.tick()
+                    ctx.set(port.take, 0)
                     y, x = divmod(p, self.layer.out_width)
                     self.sums[first + y, x, o] = list(ctx.get(port.data))
                 ctx.set(port.release, 1)

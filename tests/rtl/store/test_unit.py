@@ -48,15 +48,14 @@ class Bench:
                 await ctx.tick()
             ctx.set(port.ready, 1)
             read: list[int] = []
-            release, data = False, None     # data: what is there in the next cycle
+            release, last = False, 0        # last: the address of the cycle before
             while not release:
-                _, _, enable, address, release = await ctx.tick().sample(
-                    port.enable, port.address, port.release)
-                if data is not None:
-                    ctx.set(port.data, data)
-                data = bank[address] if enable else None
-                if enable:
-                    read.append(address)
+                _, _, take, address, release = await ctx.tick().sample(
+                    port.take, port.address, port.release)
+                if take:
+                    read.append(last)
+                    ctx.set(port.data, bank[last])
+                last = min(address, len(bank) - 1)
             assert read == list(range(len(bank)))
             ctx.set(port.ready, 0)
             if self.stall:
