@@ -119,12 +119,12 @@ class AccumulatorRead(wiring.Signature):
 
     `ready`: the bank to be read next is complete. `release` (one cycle) hands it back and moves
     on to the other bank. `address` is read in every cycle; `take`, one cycle later, keeps what was
-    read: `data`, n int32 sums, from the next cycle until the one after the next `take`.
+    read: the n int32 sums `data[bank]`, from the next cycle until the one after the next `take`.
     """
 
     def __init__(self, config: Config):
         super().__init__({
             "ready": In(1), "release": Out(1),
-            "address": Out(range(config.acc_words)), "take": Out(1),
-            "data": In(data.ArrayLayout(signed(32), config.n)),
+            "address": Out(range(config.acc_words)), "take": Out(1), "bank": In(1),
+            "data": In(data.ArrayLayout(data.ArrayLayout(signed(32), config.n), 2)),
         })

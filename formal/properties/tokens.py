@@ -64,6 +64,6 @@ def accumulator(h: Harness) -> None:
     taken = h.past(read.take, "taken")
     due = h.past(h.past(kept.bit_select(stored, 1), "due"), "due_later")
     for c in range(2):          # of the first pair; the second has a cycle more
-        h.require(f"sum{c}", ~taken | (read.data[c] == due))
+        h.require(f"sum{c}", ~taken | (Mux(read.bank, read.data[1][c], read.data[0][c]) == due))
     h.goal("stored", release)
     h.goal("claimed", claim)

@@ -147,9 +147,11 @@ class Accumulator(wiring.Component):
                 control = self._delay(m, control, 1, f"skew{c}")
         last = self._delay(m, control, WRITTEN, "written")
         read_bank = self._tokens(m, last)
+        with m.If(self.read.take):
+            m.d.sync += self.read.bank.eq(read_bank)
         for c, column in enumerate(columns):
             m.d.comb += column.read_address.eq(self.read.address)
-            with m.If(self.read.take):
-                m.d.sync += self.read.data[c].eq(
-                    Mux(read_bank, column.read_data[1], column.read_data[0]))
+            for b in range(2):
+                with m.If(self.read.take & (read_bank == b)):
+                    m.d.sync += self.read.data[b][c].eq(column.read_data[b])
         return m

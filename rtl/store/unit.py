@@ -140,11 +140,11 @@ class StoreUnit(wiring.Component):
         sums = Signal(requantise.sums.shape())
         multiplier, bias = tags[AHEAD], tags[AHEAD + requantise.bias_at]
         other = Signal(TAG)
-        with m.Switch(tags[2].group):
-            for k in range(GROUPS):
+        with m.Switch(Cat(tags[2].group, self.accumulator.bank)):
+            for k in range(2 * GROUPS):
+                bank, first = self.accumulator.data[k // GROUPS], k % GROUPS * lanes
                 with m.Case(k):
-                    m.d.sync += sums.eq(Cat(
-                        self.accumulator.data[k * lanes + i] for i in range(lanes)))
+                    m.d.sync += sums.eq(Cat(bank[first + i] for i in range(lanes)))
         m.d.comb += [
             sets.multiplier_at.eq(Cat(multiplier.group, multiplier.set)),
             sets.bias_at.eq(Cat(bias.group, bias.set)),

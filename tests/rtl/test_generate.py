@@ -12,7 +12,7 @@ from rtl.generate import TOP, generate, generate_cached, ports, sidecar
 from spec.config import PRESETS
 
 CONFIG = PRESETS["n4"]
-VERILOG_SHA256 = "66c9cde087e2dde9edcdc6c96931f18bd897c9c20f6443da040b2f01b7a7e18c"
+VERILOG_SHA256 = "1a05645e0c7172f04618649f12b5cc3bf94e07b6e3031e95eea0bcd4153d11e1"
 
 
 def test_generation_is_deterministic_and_cached():

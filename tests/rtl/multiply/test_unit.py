@@ -129,7 +129,7 @@ class Bench:
                     await ctx.tick()
                     ctx.set(port.take, 0)
                     y, x = divmod(p, self.layer.out_width)
-                    self.sums[first + y, x, o] = list(ctx.get(port.data))
+                    self.sums[first + y, x, o] = list(ctx.get(port.data)[ctx.get(port.bank)])
                 ctx.set(port.release, 1)
                 await ctx.tick()
                 ctx.set(port.release, 0)

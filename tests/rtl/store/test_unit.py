@@ -1,6 +1,7 @@
 """StoreUnit against golden.store with random stalls, and its throughput without."""
 
 import random
+from itertools import cycle
 
 import pytest
 from amaranth.sim import Simulator
@@ -43,7 +44,8 @@ class Bench:
 
     async def serve_banks(self, ctx):
         port = self.dut.accumulator
-        for bank in [bank for case in self.cases for bank in case.banks()]:
+        banks = [bank for case in self.cases for bank in case.banks()]
+        for side, bank in zip(cycle((0, 1)), banks, strict=False):
             while not self.go():
                 await ctx.tick()
             ctx.set(port.ready, 1)
@@ -54,13 +56,14 @@ class Bench:
                     port.take, port.address, port.release)
                 if take:
                     read.append(last)
-                    ctx.set(port.data, bank[last])
+                    ctx.set(port.bank, side)
+                    ctx.set(port.data[side], bank[last])
                 last = min(address, len(bank) - 1)
             assert read == list(range(len(bank)))
             ctx.set(port.ready, 0)
             if self.stall:
                 await ctx.tick()
-                ctx.set(port.data, [-1] * self.case.config.n)
+                ctx.set(port.data, [[-1] * self.case.config.n] * 2)
 
     async def take_words(self, ctx):
         word, half = self.dut.word, self.case.config.bus_bits // 2
