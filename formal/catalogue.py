@@ -52,6 +52,7 @@ class Property:
             return False
 
 
+CELL_STATES = 2_000_000     # 2^18 operands and weights, in each of the stages
 PIPELINE = 16       # cycles: longer than any of the pipelines
 
 PROPERTIES = (
@@ -74,9 +75,9 @@ PROPERTIES = (
     Property("tokens.accumulator", tokens.accumulator),
     Property("layer.one_word", layers.one_word),
     Property("layer.three_words", layers.three_words, long=True, states=5_000_000),
-    Property("cell.packed", cells.packed, defect_states=1_000_000),
-    Property("cell.booth", cells.booth, defect_states=1_000_000),
-    Property("cell.pair_sum", cells.pair_sum, long=True, cycles=4),
+    Property("cell.packed", cells.packed, states=CELL_STATES, defect_states=CELL_STATES),
+    Property("cell.booth", cells.booth, states=CELL_STATES, defect_states=CELL_STATES),
+    Property("cell.pair_sum", cells.pair_sum, long=True, cycles=5),
     Property("arithmetic.rounding", arithmetic.rounding, cycles=1),
     Property("arithmetic.scale", arithmetic.scale, cycles=PIPELINE),
     Property("arithmetic.step_scale", arithmetic.step_scale, cycles=PIPELINE),

@@ -38,7 +38,7 @@ MIN_PASS = 4            # cycles between the starts of two passes
 SEQUENCER = 3           # from a column issued to the array
 SWAP = 2                # from the first column of a pass to `swap`, after which a tile is pushed
 LOADED = 2              # from the first row pushed to the first column that may be issued
-ARRAY_ENTRY = 2         # from the array's input to its first row of partial sums
+ARRAY_ENTRY = 3         # from the array's input to its first row of partial sums
 ARRAY_TO_BANK = 3       # from the last sum out of the array to a complete bank
 # rtl/store
 GROUPS = 4              # cycles per output word

@@ -6,7 +6,7 @@ from formal.harness import Harness
 from rtl.multiply.cell import CELLS, PairSum, Product
 
 OPERAND_BITS = 10
-PRODUCT_LATENCY = 2
+PRODUCT_LATENCY = 3
 
 
 def _product(h: Harness, kind: str) -> None:
@@ -49,6 +49,7 @@ def pair_sum(h: Harness) -> None:
     dut = h.m.submodules.dut = Module()
     sums = pair.split(pair.add(dut, above, cell.products(dut, travelling, code), "dut"))
     for k in range(2):
-        product = h.past(operand * weights[k], f"product{k}")
+        raw = h.past(operand * weights[k], f"raw{k}")
+        product = h.past(raw, f"product{k}")
         total = h.past((product + above[k])[:width], f"total{k}")
         h.require(f"sum{k}", sums[k].as_unsigned() == total)

@@ -21,7 +21,7 @@ def _delay(m, source, cycles, name):
 class ArrayRow(wiring.Component):
     """One input channel: n / 2 cells, each with one operand and two weights, see `cell.py`.
 
-    ``below[c] = above[c] + operand * weight[c]``, two cycles after the operand meets cell c / 2,
+    ``below[c] = above[c] + operand * weight[c]``, three cycles after the operand meets cell c / 2,
     which it does c / 2 cycles after it comes in; ``above`` is taken one cycle after that.
 
     Members
@@ -82,7 +82,7 @@ class SystolicArray(wiring.Component):
     makes the shadow weight the active one as it travels with the data. Weight rows go into the
     shadow weights of row ``weight_index`` while ``weight_enable`` is high, and travel right in
     step. Row r of the next tile may be presented r cycles after ``swap`` or later, and must be
-    presented before the next ``swap`` + r. No register is reset: 2n + 4 idle cycles empty the
+    presented before the next ``swap`` + r. No register is reset: 2n + 5 idle cycles empty the
     array.
 
     Parameters
@@ -111,8 +111,8 @@ class SystolicArray(wiring.Component):
 
     @property
     def latency(self) -> int:
-        """Cycles from operands to the sum of column 0: entry, product, and a sum per row."""
-        return self._config.n + 2
+        """Cycles from operands to the sum of column 0: entry, two of a product, a sum per row."""
+        return self._config.n + 3
 
     @staticmethod
     def skew(column: int) -> int:

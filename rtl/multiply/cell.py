@@ -1,7 +1,8 @@
 """The three kinds of processing element: what they do to weights, operands and products.
 
 A cell is a pair of columns: one operand, two 4-bit weights, two products. A product is registered
-in two parts, ``product = value + carry``; the carry enters the adder of the partial sum for one
+twice, beside its multiplier and beside its adder, in two parts, ``product = value + carry``; the
+carry enters the adder of the partial sum for one
 more bit of it, where an addition of its own would need a second adder.
 """
 
@@ -138,6 +139,18 @@ def _extend(value: Value, width: int) -> Value:
     return Cat(value, value[-1].replicate(width - len(value)))
 
 
+def _registered(m: Module, product: tuple[Value, Value], name: str) -> tuple[Value, Value]:
+    """(value, carry) a cycle later; a constant carry is left alone."""
+    value, carry = product
+    after = Signal(value.shape(), name=name, reset_less=True)
+    m.d.sync += after.eq(value)
+    if isinstance(carry, Const):
+        return after, carry
+    carried = Signal(name=f"{name}_carry", reset_less=True)
+    m.d.sync += carried.eq(carry)
+    return after, carried
+
+
 class PairSum:
     """``above[c] + value[c] + carry[c]`` of a pair of columns, registers included.
 
@@ -163,8 +176,9 @@ class PairSum:
 
     def add(self, m: Module, above: list[Value], products: list[tuple[Value, Value]],
             name: str) -> Value:
-        """The word of sums, two cycles after the `products` and one after ``above``."""
-        (low, low_carry), (high, high_carry) = products
+        """The word of sums, three cycles after the `products` and one after ``above``."""
+        (low, low_carry), (high, high_carry) = (
+            _registered(m, product, f"raw{c}_{name}") for c, product in enumerate(products))
         start = 0 if isinstance(low_carry, Const) else 1
         addend = Signal(start + self.bits, name=f"product_{name}", reset_less=True)
         word = Signal(self.bits, name=f"sums_{name}", reset_less=True)
@@ -183,7 +197,7 @@ class PairSum:
 class Product(wiring.Component):
     """One cell's products alone, as the array has them, for checks over all inputs.
 
-    ``products[c] = operand * weights[c]``. Latency: 2 cycles. Throughput: one pair per cycle.
+    ``products[c] = operand * weights[c]``. Latency: 3 cycles. Throughput: one pair per cycle.
 
     Parameters
     ----------

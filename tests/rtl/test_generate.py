@@ -12,7 +12,7 @@ from rtl.generate import TOP, generate, generate_cached, ports, sidecar
 from spec.config import PRESETS
 
 CONFIG = PRESETS["n4"]
-VERILOG_SHA256 = "1a05645e0c7172f04618649f12b5cc3bf94e07b6e3031e95eea0bcd4153d11e1"
+VERILOG_SHA256 = "ddf553c4ab832773294335a8a21a19532c4047afedebedbb98838f31b746bef7"
 
 
 def test_generation_is_deterministic_and_cached():

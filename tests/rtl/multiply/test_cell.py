@@ -20,7 +20,7 @@ extern "C" void all_products(int bits, int *low, int *high) {
     const int operands = 1 << bits, sign = 1 << (bits + 3);
     for (int i = 0; i < operands << 8; i++) {
         dut.operand = i >> 8; dut.weight0 = i & 15; dut.weight1 = (i >> 4) & 15;
-        for (int edge = 0; edge < 4; edge++) { dut.clk = edge & 1; dut.eval(); }
+        for (int edge = 0; edge < 6; edge++) { dut.clk = edge & 1; dut.eval(); }
         low[i] = (dut.product0 ^ sign) - sign;
         high[i] = (dut.product1 ^ sign) - sign;
     }
