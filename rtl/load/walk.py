@@ -89,18 +89,22 @@ class BeatWalk(wiring.Component):
             self.nibble_end.eq(self.row_end & ~row.any()),
             self.chunk_end.eq(self.nibble_end & (self.nibble == self.layer.act_nibbles[1])),
         ]
+        line_end, row_end, nibble_end, chunk_end = (Signal(name=name) for name in (
+            "line_ends", "row_ends", "nibble_ends", "chunk_ends"))
+        m.d.sync += [line_end.eq(self.line_end), row_end.eq(self.row_end),
+                     nibble_end.eq(self.nibble_end), chunk_end.eq(self.chunk_end)]
         with m.If(self.load):
             m.d.sync += [self.chunk.eq(self.i_chunk), self.busy.eq(1), self.nibble.eq(0),
                          self.upper.eq(0), inner.eq(inner_top), outer.eq(outer_top),
                          row.eq(source.rows)]
         with m.Elif(self.step):
             m.d.sync += self.upper.eq(~self.upper)
-            with m.If(self.upper):
-                m.d.sync += inner.eq(Mux(self.line_end, inner_top, inner - 1))
-                with m.If(self.line_end):
-                    m.d.sync += outer.eq(Mux(self.row_end, outer_top, outer - 1))
-                with m.If(self.row_end):
-                    m.d.sync += row.eq(Mux(self.nibble_end, source.rows, row - 1))
-                with m.If(self.nibble_end):
-                    m.d.sync += [self.nibble.eq(1), self.busy.eq(~self.chunk_end)]
+            with m.If(self.upper):      # the lower half has left these a cycle to settle
+                m.d.sync += inner.eq(Mux(line_end, inner_top, inner - 1))
+                with m.If(line_end):
+                    m.d.sync += outer.eq(Mux(row_end, outer_top, outer - 1))
+                with m.If(row_end):
+                    m.d.sync += row.eq(Mux(nibble_end, source.rows, row - 1))
+                with m.If(nibble_end):
+                    m.d.sync += [self.nibble.eq(1), self.busy.eq(~chunk_end)]
         return m

@@ -12,7 +12,7 @@ from rtl.generate import TOP, generate, generate_cached, ports, sidecar
 from spec.config import PRESETS
 
 CONFIG = PRESETS["n4"]
-VERILOG_SHA256 = "ddf553c4ab832773294335a8a21a19532c4047afedebedbb98838f31b746bef7"
+VERILOG_SHA256 = "f69ced29d475e89c363d46e58caf834f533d29fe0af5d8dc1f5e464302849612"
 
 
 def test_generation_is_deterministic_and_cached():
