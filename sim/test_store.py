@@ -2,6 +2,7 @@
 
 import os
 import random
+from itertools import cycle
 
 import cocotb
 import pytest
@@ -52,16 +53,18 @@ class Bench:
                           for i in range(payload >> config.address_bits)]
 
     async def serve_banks(self):
-        dut = self.dut
-        for bank in self.case.banks():
+        dut, width = self.dut, 32 * self.case.config.n
+        for side, bank in zip(cycle((0, 1)), self.case.banks(), strict=False):
             while not self.go():
                 await RisingEdge(dut.clk)
             dut.accumulator__ready.value = 1
+            last = 0            # the address of the cycle before
             while True:
                 await RisingEdge(dut.clk)
-                if int(dut.accumulator__enable.value):
-                    sums = bank[int(dut.accumulator__address.value)]
-                    dut.accumulator__data.value = pack(sums, 32)
+                if int(dut.accumulator__take.value):
+                    dut.accumulator__bank.value = side
+                    dut.accumulator__data.value = pack(bank[last], 32) << side * width
+                last = min(int(dut.accumulator__address.value), len(bank) - 1)
                 if int(dut.accumulator__release.value):
                     break
             dut.accumulator__ready.value = 0
@@ -105,7 +108,7 @@ class Bench:
 async def equals_golden(dut):
     """Layer after layer, every word, bit for bit."""
     generator = random.Random(cocotb.RANDOM_SEED)
-    await start(dut, layer=0, step=0, start=0, accumulator__ready=0, accumulator__data=0,
+    await start(dut, layer=0, step=0, start=0, accumulator__ready=0, accumulator__data=0, accumulator__bank=0,
                 read__request__ready=0, read__beat__valid=0, read__beat__payload=0,
                 word__taken=0)
     for stall in STALLS:

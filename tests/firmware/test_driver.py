@@ -17,6 +17,7 @@ from spec.descriptor import FIELDS, MAGIC, STEP_BYTES, STEP_FIELDS, pack, pack_s
 from spec.registers import Fault
 
 CONFIG = config_by_name("n4")
+TIMESTEPS_WORD = next(f.word for f in FIELDS if f.name == "timesteps")
 LAYER = Layer(
     name="small", load=Load(channels=(6, 4), height=4, width=4, axis="width", order=2),
     multiply=Multiply(op="conv3x3", out_channels=5, padding=1), store=Store(residual="add"),
@@ -175,7 +176,7 @@ def test_timestep_beyond_the_table():
     with pytest.raises(DeviceFault) as caught:
         driver.execute(prepared.program.descriptor_address, 3, 1000)
     assert caught.value.fault is Fault.TIMESTEP
-    assert caught.value.address == prepared.program.descriptor_address + 48
+    assert caught.value.address == prepared.program.descriptor_address + TIMESTEPS_WORD * 4
 
 
 def test_wrong_device():

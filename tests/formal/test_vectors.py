@@ -32,7 +32,6 @@ def test_every_operation(node):
         constants = {key: Node("const", nodes[key].width, (), (v,))
                      for key, v in enumerate(value, 1)}
         expected = Node("const", node.width, (), (result,))
-        frames = Frames(System(nodes=constants | {4: node, 5: expected, 6: Node("eq", 1, (4, 5))}),
-                        initial=True)
+        frames = Frames(System(nodes=constants | {4: node, 5: expected, 6: Node("eq", 1, (4, 5))}))
         frames.extend()
         assert frames.possible(frames.holds(6, 0)), (value, result)

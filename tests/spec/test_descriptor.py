@@ -56,7 +56,7 @@ def test_words_are_little_endian():
     data = pack_descriptor(zero | {"width": 0x1234, "source0": 0x1122334455667788})
     assert data[:4] == b"HQD2"
     assert data[7 * 4:7 * 4 + 4] == bytes([0, 0, 0x34, 0x12])
-    assert data[4 * 14:4 * 16] == bytes.fromhex("8877665544332211")
+    assert data[4 * 16:4 * 18] == bytes.fromhex("8877665544332211")
 
 
 def test_bad_values_are_refused():
