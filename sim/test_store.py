@@ -109,8 +109,8 @@ async def equals_golden(dut):
     """Layer after layer, every word, bit for bit."""
     generator = random.Random(cocotb.RANDOM_SEED)
     await start(dut, layer=0, step=0, start=0, accumulator__ready=0, accumulator__data=0,
-                accumulator__bank=0, read__request__ready=0, read__beat__valid=0, read__beat__payload=0,
-                word__taken=0)
+                accumulator__bank=0, read__request__ready=0, read__beat__valid=0,
+                read__beat__payload=0, word__taken=0)
     for stall in STALLS:
         for layer in LAYERS:
             case = random_store(os.environ["CONFIG"], *layer, generator.getrandbits(32))
