@@ -89,7 +89,8 @@ class Accumulator(wiring.Component):
     cycles later.
 
     Assumption: the same address comes again after MIN_PASS cycles at the earliest (the sequencer
-    makes no pass shorter), so no read ever meets a write of the same address.
+    makes no pass shorter), so no sum is read while it is written. The store's address is read in
+    every cycle, also in a bank that is being filled; only what is taken of a complete one counts.
 
     Members
     -------
