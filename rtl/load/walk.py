@@ -54,7 +54,8 @@ class BeatCounter(wiring.Component):
 class BeatWalk(wiring.Component):
     """Counts the beats of a chunk: nibble, row, then pixel and word (or word and pixel), beat.
 
-    Down counters, one step per cycle. The chunk is kept, so that its giver may move on.
+    Down counters, one step per cycle, the first no earlier than the cycle after `load`. The chunk
+    is kept, so that its giver may move on.
 
     Members
     -------

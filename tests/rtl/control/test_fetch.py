@@ -32,10 +32,10 @@ def step(timestep):
             "low": 8, "high": 7, "bias": 0x6000 + 0x100 * timestep}
 
 
-def fetch(layer=None, timestep=0, address=BASE, steps=None, pause=1):
+def fetch(layer=None, timestep=0, address=BASE, steps=None, pause=1, hold=0):
     """Run one fetch; returns the component's outputs, the requests, and what was left untaken.
 
-    `pause`: cycles between two beats.
+    `pause`: cycles between two beats, `hold`: cycles that a request waits.
     """
     image = {BASE: pack_descriptor(GOOD | (layer or {}))}
     for t in range(3):
@@ -48,11 +48,13 @@ def fetch(layer=None, timestep=0, address=BASE, steps=None, pause=1):
     requests = []
 
     async def listen(ctx):
-        ctx.set(dut.read.request.ready, 1)
+        waited = 0
         while True:
+            ctx.set(dut.read.request.ready, waited == hold)
             _, _, valid, request = await ctx.tick().sample(
                 dut.read.request.valid, dut.read.request.payload)
-            if valid:
+            ready, waited = waited == hold, (waited + 1) % (hold + 1) if valid else waited
+            if valid and ready:
                 requests.append((request.address, request.beats))
                 result.setdefault("asked", []).append((request.address, len(taken)))
 
@@ -139,6 +141,14 @@ def test_the_entry_is_asked_for_while_the_descriptor_comes(pause):
     assert (first, before, second) == (BASE, 0, STEPS + STEP_BYTES)
     assert beats * CONFIG.bus_bytes < DESCRIPTOR_USED - 16
     assert result["fault"] == Fault.NONE and result["step"] == step(1)
+
+
+@pytest.mark.parametrize("hold", [1, 5, 60])
+def test_requests_that_wait(hold):
+    """The entry's is still waiting when the descriptor is in, at 60 cycles."""
+    result = fetch(timestep=2, hold=hold)
+    assert [address for address, _ in result["asked"]] == [BASE, STEPS + 2 * STEP_BYTES]
+    assert result["fault"] == Fault.NONE and result["step"] == step(2)
 
 
 @pytest.mark.parametrize(("changes", "requests"), [
