@@ -53,7 +53,7 @@ test: $(READY)  ## run pytest on tests/ and sim/
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal tests/ sim/
 
 formal: $(READY) ## the formal checks with their long bounds, and every defect (make test has the short)
-	OMP_NUM_THREADS=1 $(BIN)/python -m formal --long --defects
+	OMP_NUM_THREADS=1 $(BIN)/python -m formal --long --defects --jobs $(JOBS)
 
 lint: $(READY)  ## ruff and mypy
 	$(BIN)/ruff check $(FOLDERS)

@@ -1,4 +1,4 @@
-"""python -m formal [--long] [--defects] [NAME ...]"""
+"""python -m formal [--long] [--defects] [--jobs N] [NAME ...]"""
 
 import argparse
 import sys
@@ -12,6 +12,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--long", action="store_true", help="the long ones too (default: no)")
     parser.add_argument("--defects", action="store_true",
                         help="break every register of the unit in turn (default: no)")
+    parser.add_argument("--jobs", type=int, default=1, help="properties at a time (default: 1)")
     parser.add_argument("--list", action="store_true", help="list the properties and stop")
     options = parser.parse_args(arguments)
     if options.list:
@@ -20,7 +21,10 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     bad = 0
     try:
-        for good, line in run(options.names, long=options.long, defects=options.defects):
+        if options.jobs < 1:
+            raise ValueError(f"jobs: wanted at least 1, got {options.jobs}")
+        for good, line in run(options.names, long=options.long, defects=options.defects,
+                              jobs=options.jobs):
             print(line if good else f"{line}  WRONG", flush=True)
             bad += not good
     except ValueError as error:

@@ -2,7 +2,10 @@
 
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
+from multiprocessing import get_context
 
 from formal.btor import System, compile_harness
 from formal.defects import defects as all_defects
@@ -19,6 +22,7 @@ class Property:
     build: writes the property into a harness. long: left out of the short run.
     cycles: of a bounded check; 0 is an exhaustive search of the reachable states.
     states: the search may visit; defect_states: likewise, before a defect counts as not seen.
+    defects: so many are tried, evenly spread over the registers.
     """
 
     name: str
@@ -27,6 +31,7 @@ class Property:
     cycles: int = 0
     states: int = 1_000_000
     defect_states: int = 20_000
+    defects: int = 100
 
     @property
     def statement(self) -> str:
@@ -42,6 +47,11 @@ class Property:
             return bounded(system, self.cycles)
         return Reach(system).run(limit=self.states)
 
+    def broken(self, system: System) -> list[System]:
+        """The unit with one defect each."""
+        every = [broken for _, broken in all_defects(system)]
+        return every[::-(-len(every) // self.defects) or 1]
+
     def sees(self, broken: System) -> bool:
         """Whether the check of a system with a defect fails."""
         if self.cycles:
@@ -52,6 +62,7 @@ class Property:
             return False
 
 
+LAYER_DEFECTS = 40          # of about 600; a few seconds each
 CELL_STATES = 2_000_000     # 2^18 operands and weights, in each of the stages
 PIPELINE = 16       # cycles: longer than any of the pipelines
 
@@ -73,8 +84,9 @@ PROPERTIES = (
     Property("multiply.loader", weights.loader),
     Property("tokens.operand_buffer", tokens.operand_buffer),
     Property("tokens.accumulator", tokens.accumulator),
-    Property("layer.one_word", layers.one_word),
-    Property("layer.three_words", layers.three_words, long=True, states=5_000_000),
+    Property("layer.one_word", layers.one_word, defects=LAYER_DEFECTS),
+    Property("layer.three_words", layers.three_words, long=True, states=5_000_000,
+             defects=LAYER_DEFECTS),
     Property("cell.packed", cells.packed, states=CELL_STATES, defect_states=CELL_STATES),
     Property("cell.booth", cells.booth, states=CELL_STATES, defect_states=CELL_STATES),
     Property("cell.pair_sum", cells.pair_sum, long=True, cycles=5),
@@ -96,17 +108,27 @@ def find(name: str) -> Property:
                      f"got {name!r}")
 
 
-def run(names: list[str], *, long: bool, defects: bool) -> Iterator[tuple[bool, str]]:
-    """(good, line of the report) of the named properties, or of all."""
-    for item in [find(name) for name in names] or PROPERTIES:
-        if item.long and not long and not names:
-            continue
-        start = time.monotonic()
-        system = item.compile()
-        verdict = item.check(system)
-        good, line = verdict.holds, f"{item.name:24} {verdict}"
-        if defects:
-            found = [item.sees(broken) for _, broken in all_defects(system)]
-            good &= any(found)
-            line += f"; {sum(found)} of {len(found)} defects seen"
-        yield good, f"{line}; {time.monotonic() - start:.1f} s"
+def run(names: list[str], *, long: bool, defects: bool, jobs: int = 1,
+        ) -> Iterator[tuple[bool, str]]:
+    """(good, line of the report) of the named properties, or of all; `jobs` at a time."""
+    names = ([find(name).name for name in names]
+             or [item.name for item in PROPERTIES if long or not item.long])
+    report = partial(_report, defects=defects)
+    if jobs == 1:
+        yield from map(report, names)
+        return
+    with ProcessPoolExecutor(jobs, get_context("spawn")) as pool:
+        yield from pool.map(report, names)
+
+
+def _report(name: str, *, defects: bool) -> tuple[bool, str]:
+    item, start = find(name), time.monotonic()
+    system = item.compile()
+    verdict = item.check(system)
+    good, line = verdict.holds, f"{name:24} {verdict}"
+    if defects:
+        broken = item.broken(system)
+        seen = sum(item.sees(one) for one in broken)
+        good &= bool(seen or not broken)
+        line += f"; {seen} of {len(broken)} defects seen" if broken else "; no register to break"
+    return good, f"{line}; {time.monotonic() - start:.1f} s"

@@ -11,6 +11,13 @@ def test_a_property_by_name(capsys):
     assert "proved (10 states)" in line and "defects seen" in line
 
 
+def test_side_by_side_and_without_a_register(capsys):
+    assert main(["--defects", "--jobs", "2", "arithmetic.rounding", "tokens.operand_buffer"]) == 0
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.startswith("arithmetic.rounding") and "no register to break" in first
+    assert second.startswith("tokens.operand_buffer") and "defects seen" in second
+
+
 def test_the_list_has_a_statement_for_each(capsys):
     assert main(["--list"]) == 0
     lines = capsys.readouterr().out.splitlines()
@@ -21,3 +28,5 @@ def test_the_list_has_a_statement_for_each(capsys):
 def test_an_unknown_property(capsys):
     assert main(["bus.typo"]) == 2
     assert "property: wanted one of bus.reader" in capsys.readouterr().err
+    assert main(["--jobs", "0"]) == 2
+    assert "jobs: wanted at least 1, got 0" in capsys.readouterr().err
