@@ -62,7 +62,6 @@ class Property:
             return False
 
 
-LAYER_DEFECTS = 40          # of about 600; a few seconds each
 CELL_STATES = 2_000_000     # 2^18 operands and weights, in each of the stages
 PIPELINE = 16       # cycles: longer than any of the pipelines
 
@@ -84,9 +83,9 @@ PROPERTIES = (
     Property("multiply.loader", weights.loader),
     Property("tokens.operand_buffer", tokens.operand_buffer),
     Property("tokens.accumulator", tokens.accumulator),
-    Property("layer.one_word", layers.one_word, defects=LAYER_DEFECTS),
+    Property("layer.one_word", layers.one_word, defects=40, defect_states=50_000),
     Property("layer.three_words", layers.three_words, long=True, states=5_000_000,
-             defects=LAYER_DEFECTS),
+             defects=12, defect_states=500_000),     # up to a minute each
     Property("cell.packed", cells.packed, states=CELL_STATES, defect_states=CELL_STATES),
     Property("cell.booth", cells.booth, states=CELL_STATES, defect_states=CELL_STATES),
     Property("cell.pair_sum", cells.pair_sum, long=True, cycles=5),
