@@ -11,13 +11,14 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from firmware.fpga.devices import ROUTERS
 from rtl.cache import write_atomically
 
 DOCS = Path(__file__).parent.parent / "docs"
 BEGIN, END = "<!-- figures -->\n", "<!-- end of figures -->\n"
 KEPT = ("config", "device", "flow", "speed", "use_dsp", "fits", "lut4", "lut6", "carry", "ff",
         "dsp", "bram", "fmax_mhz_median", "fmax_mhz_best", "fmax_mhz", "hadamard_and_array",
-        "verilog_sha256", "yosys", "nextpnr", "available")
+        "router", "verilog_sha256", "yosys", "nextpnr", "available")
 COLUMNS = ("config", "device", "LUT", "carry", "FF", "DSP", "block RAM", "MHz median (best)",
            "seeds", "Hadamard: LUT", "array: LUT + DSP", "Verilog")
 Results = dict[str, dict[str, Any]]
@@ -43,7 +44,8 @@ def row(result: dict[str, Any]) -> list[str]:
         clock = "packed only" if result["fits"] else "does not fit"
     if result["fmax_mhz_median"] is not None:
         clock = f"{result['fmax_mhz_median']:.1f} ({result['fmax_mhz_best']:.1f})"
-        seeds = str(len(result["fmax_mhz"]))
+        router = result.get("router", ROUTERS[0])
+        seeds = f"{len(result['fmax_mhz'])}{f' ({router})' if router != ROUTERS[0] else ''}"
     share = result["hadamard_and_array"]
     hadamard = f"{share['hadamard'][lut]:,}" if share else "-"
     array = f"{share['array'][lut]:,} + {share['array']['dsp']:,}" if share else "-"

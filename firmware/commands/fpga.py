@@ -24,6 +24,8 @@ def fpga(
         show_default=False)] = None,
     speed: Annotated[int, typer.Option(help="Grade of the ECP5: 6 (slowest), 7 or 8.")] = 6,
     clock: Annotated[float, typer.Option(help="MHz that nextpnr aims at.")] = 100.0,
+    router: Annotated[str, typer.Option(
+        help="Of nextpnr: router1, or router2, quicker where wires are short.")] = "router1",
     jobs: Annotated[int, typer.Option(help="Runs of nextpnr at a time, 1 to 3 GB each.")] = 1,
     no_dsp: Annotated[bool, typer.Option(
         "--no-dsp", help="Make every product of LUTs.")] = False,
@@ -45,8 +47,8 @@ def fpga(
     if seed is None and not 0 <= seeds <= 100:
         raise ValueError(f"--seeds: wanted 0..100, got {seeds}")
     chosen, options = device_by_name(device), Options(
-        seeds=seed or range(1, seeds + 1), speed=speed, clock=clock, jobs=jobs,
-        use_dsp=not no_dsp)
+        seeds=seed or range(1, seeds + 1), speed=speed, clock=clock, router=router,
+        jobs=jobs, use_dsp=not no_dsp)
     described = read_config(config)
     with Steps() as steps:
         result = build(core_design(described), chosen, options, steps)

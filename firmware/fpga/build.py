@@ -8,7 +8,7 @@ from statistics import median
 from typing import Any
 
 from firmware.fpga.area import netlist_area, packed_area
-from firmware.fpga.devices import RESOURCES, SPEEDS, Device
+from firmware.fpga.devices import RESOURCES, ROUTERS, SPEEDS, Device
 from firmware.fpga.place import Progress, place_and_route
 from firmware.fpga.synthesis import Design, Netlist, synthesise
 from firmware.fpga.tools import NEXTPNR, YOSYS, Tools, tool_version
@@ -28,6 +28,7 @@ class Options:
     seeds: of nextpnr, one run each; with none, nothing is placed.
     speed: grade of the ECP5, 6 (slowest) to 8.
     clock: MHz nextpnr aims at.
+    router: of nextpnr; router2 for designs that router1 finds no end with.
     jobs: runs of nextpnr at a time, each of one processor and 1 to 3 GB.
     use_dsp: False makes every product of LUTs.
 
@@ -39,6 +40,7 @@ class Options:
     seeds: Sequence[int] = (1, 2, 3)
     speed: int = 6
     clock: float = 100.0
+    router: str = ROUTERS[0]
     jobs: int = 1
     use_dsp: bool = True
 
@@ -52,6 +54,8 @@ class Options:
             raise ValueError(f"--speed: wanted one of {SPEEDS}, got {self.speed}")
         if not 1 <= self.clock <= 1000:
             raise ValueError(f"--clock: wanted 1..1000 MHz, got {self.clock:g}")
+        if self.router not in ROUTERS:
+            raise ValueError(f"--router: wanted one of {', '.join(ROUTERS)}, got {self.router!r}")
         if self.jobs < 1:
             raise ValueError(f"--jobs: wanted at least 1, got {self.jobs}")
 
@@ -84,7 +88,8 @@ def _seeds(netlist: Netlist, device: Device, options: Options, tools: Tools, pro
     with ThreadPoolExecutor(options.jobs) as pool:
         futures = {seed: pool.submit(
             place_and_route, netlist, device, tools, seed=seed, speed=options.speed,
-            clock=options.clock, progress=progress, cache=cache) for seed in options.seeds}
+            clock=options.clock, router=options.router, progress=progress, cache=cache)
+            for seed in options.seeds}
         try:
             return {seed: future.result() for seed, future in futures.items()}
         except BaseException:
@@ -130,8 +135,8 @@ def build(design: Design, device: Device, options: Options,
     placed = options.seeds and not lacking
     result |= {"flow": "placed and routed, out of context" if placed else "packed",
                "nextpnr": tool_version(NEXTPNR), "speed": options.speed,
-               "clock_mhz": options.clock, "fits": not lacking, "shortage": lacking,
-               "available": dict(device.available)} | area
+               "clock_mhz": options.clock, "router": options.router,
+               "fits": not lacking, "shortage": lacking, "available": dict(device.available)} | area
     result |= none
     if placed:
         result |= clock_rates(_seeds(netlist, device, options, tools, progress, cache))

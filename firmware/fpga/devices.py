@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 RESOURCES = ("lut4", "ff", "dsp", "bram")
 SPEEDS = (6, 7, 8)
+ROUTERS = ("router1", "router2")     # of nextpnr; its own choice first
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from firmware.fpga.area import UNPLACED
-from firmware.fpga.devices import Device
+from firmware.fpga.devices import ROUTERS, Device
 from firmware.fpga.synthesis import Netlist
 from firmware.fpga.tools import NEXTPNR, Tools, tool_version
 from rtl.cache import build_once, content_hash
@@ -15,6 +15,8 @@ from rtl.cache import build_once, content_hash
 # lines of nextpnr's log, and what it does from there on
 STAGES = {"Packing constants": "packing", "Running main analytical placer": "placing",
           "Routing globals": "routing", "Program finished": "done"}
+# how far routing is: every 20,000 arcs of router1, every iteration of router2
+LEFT = re.compile(r"\b\d*[02468]0000 \|.*?\| +(\d+)\||iter=\d+ .*overused=(\d+) ")
 Progress = Callable[[str, str], None]
 
 
@@ -51,17 +53,32 @@ def read_report(text: bytes | str) -> dict[str, Any]:
             "used": {k: v["used"] for k, v in report["utilization"].items() if v["used"]}}
 
 
+def doing_now(line: str) -> str | None:
+    """What nextpnr does from this line of its log on, if the line says so."""
+    for begin, doing in STAGES.items():
+        if begin in line:
+            return doing
+    if left := LEFT.search(line):
+        arcs, wires = left.groups()
+        return f"routing, {int(arcs):,} arcs left" if arcs else f"routing, {int(wires):,} overused"
+    return None
+
+
 def place_and_route(netlist: Netlist, device: Device, tools: Tools, *, seed: int, speed: int,
-                    clock: float, progress: Progress = lambda step, doing: None,
+                    clock: float, router: str = ROUTERS[0],
+                    progress: Progress = lambda step, doing: None,
                     cache: Path | None = None) -> dict[str, Any]:
     """`read_report` of one run of nextpnr, out of context.
 
     Parameters
     ----------
     clock: MHz to aim at; a slower result is no error.
+    router: of nextpnr.
     """
     arguments = [device.flag, "--package", device.package, "--speed", str(speed), "--freq",
                  f"{clock:g}", "--seed", str(seed), "--timing-allow-fail", *UNPLACED]
+    if router != ROUTERS[0]:        # nextpnr's own choice
+        arguments += ["--router", router]
     key = content_hash(netlist.sha256, *arguments, tool_version(NEXTPNR))
     name = f"seed {seed}"
 
@@ -69,9 +86,8 @@ def place_and_route(netlist: Netlist, device: Device, tools: Tools, *, seed: int
         (folder / "netlist.json").write_bytes(netlist.text)
 
         def listen(line: str) -> None:
-            for begin, doing in STAGES.items():
-                if begin in line:
-                    progress(name, doing)
+            if doing := doing_now(line):
+                progress(name, doing)
 
         lines = tools.run(NEXTPNR, [*arguments, "--json", "netlist.json", "--report",
                                     "report.json"], folder, listen)

@@ -27,6 +27,7 @@ def test_rows():
     assert lines[2] == (
         "| n4 | ecp5-25k | 12,144 (50%) | 900 | 4,000 (16%) | 14 (50%) | 0 (0%) | "
         "101.2 (110.0) | 3 | 700 | 90 + 8 | 01234567 |")
+    assert "| 3 (router2) |" in table(merge({}, [REPORT | {"router": "router2"}]))
     large = REPORT | {"fits": False, "fmax_mhz_median": None, "use_dsp": False}
     assert "| ecp5-25k without DSP |" in table(merge({}, [large]))
     assert "| does not fit | - |" in table(merge({}, [large]))

@@ -67,6 +67,7 @@ def test_does_not_fit(capsys, core, monkeypatch):
     (["--seed", "3", "--seed", "3"], "--seed: wanted different seeds, got [3, 3]"),
     (["--speed", "5"], "--speed: wanted one of (6, 7, 8), got 5"),
     (["--clock", "0"], "--clock: wanted 1..1000 MHz, got 0"),
+    (["--router", "router3"], "--router: wanted one of router1, router2, got 'router3'"),
     (["--jobs", "0"], "--jobs: wanted at least 1, got 0"),
     (["--seeds", "x"], "Invalid value for '--seeds'"),
 ])

@@ -54,6 +54,26 @@ def test_clock_rates(pair):
     assert any(unit in net for net in path["nets"] for unit in ("counter", "product"))
 
 
+def test_the_other_router(pair, cache):
+    other = build(design(Pair()), SMALL, Options(seeds=(1,), router="router2"), cache=cache)
+    assert (pair["router"], other["router"]) == ("router1", "router2")
+    assert other["lut4"] == pair["lut4"] and other["fmax_mhz_median"] > 100
+    logs = [path.read_text() for path in cache.glob("routed-*/nextpnr.log")]
+    assert sum("Router2 time" in log for log in logs) == 1
+
+
+@pytest.mark.parametrize(("line", "doing"), [
+    ("Info: Routing globals...", "routing"),
+    ("Info:     140000 |    36063      99721 |   55   758 |       592|       1.00     165.35|",
+     "routing, 592 arcs left"),
+    ("Info:     139000 |    36063      99721 |   55   758 |       592|       1.00     165.35|",
+     None),
+    ("Info:     iter=3 wires=92134 overused=1204 overuse=1300 tmgfail=0 archfail=0",
+     "routing, 1,204 overused")])
+def test_progress_of_nextpnr(line, doing):
+    assert place.doing_now(line) == doing
+
+
 def test_too_large(cache):
     result = build(design(Products()), SMALL, Options(), cache=cache)
     assert not result["fits"] and result["shortage"] == ["29 dsp of 28"]
