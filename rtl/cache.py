@@ -52,6 +52,8 @@ def build_once(name: str, make: Callable[[Path], None], cache: Path | None = Non
     with FileLock(root / f"{name}.lock"):
         if final.is_dir():
             return final
+        for left in root.glob(f"{name}.*/"):    # of builds that were killed: the lock is ours
+            shutil.rmtree(left, ignore_errors=True)
         work = Path(tempfile.mkdtemp(prefix=f"{name}.", dir=root))
         try:
             make(work)

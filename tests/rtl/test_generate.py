@@ -78,3 +78,12 @@ def test_a_failed_build_leaves_nothing(tmp_path):
     assert not [p for p in tmp_path.iterdir() if p.is_dir()]
     made = build_once("thing", lambda d: (d / "all").write_text("done"), tmp_path)
     assert build_once("thing", fail, tmp_path) == made
+
+
+def test_leftovers_of_a_killed_build_go(tmp_path):
+    for name in ("thing.killed", "thing2.other"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "half").touch()
+    build_once("thing", lambda d: None, tmp_path)
+    assert not (tmp_path / "thing.killed").exists()
+    assert (tmp_path / "thing2.other").exists()
