@@ -52,7 +52,7 @@ sample:         ## sample 16 images with the golden model and one through the RT
 test: $(READY)  ## run pytest on tests/ and sim/
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal tests/ sim/
 
-formal: $(READY) ## the formal checks with their long bounds, and every defect (make test has the short)
+formal: $(READY) ## the formal checks with their long bounds, and defects (make test has the short)
 	OMP_NUM_THREADS=1 $(BIN)/python -m formal --long --defects --jobs $(JOBS)
 
 lint: $(READY)  ## ruff and mypy

@@ -11,7 +11,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("names", nargs="*", metavar="NAME", help="properties (default: all)")
     parser.add_argument("--long", action="store_true", help="the long ones too (default: no)")
     parser.add_argument("--defects", action="store_true",
-                        help="break every register of the unit in turn (default: no)")
+                        help="break registers of the unit in turn (default: no)")
     parser.add_argument("--jobs", type=int, default=1, help="properties at a time (default: 1)")
     parser.add_argument("--list", action="store_true", help="list the properties and stop")
     options = parser.parse_args(arguments)

@@ -25,7 +25,7 @@ def fpga(
     speed: Annotated[int, typer.Option(help="Grade of the ECP5: 6 (slowest), 7 or 8.")] = 6,
     clock: Annotated[float, typer.Option(help="MHz that nextpnr aims at.")] = 100.0,
     router: Annotated[str, typer.Option(
-        help="Of nextpnr: router1, or router2, quicker where wires are short.")] = "router1",
+        help="Of nextpnr: router1 or router2.")] = "router1",
     jobs: Annotated[int, typer.Option(help="Runs of nextpnr at a time, 1 to 3 GB each.")] = 1,
     no_dsp: Annotated[bool, typer.Option(
         "--no-dsp", help="Make every product of LUTs.")] = False,

@@ -28,7 +28,7 @@ class Options:
     seeds: of nextpnr, one run each; with none, nothing is placed.
     speed: grade of the ECP5, 6 (slowest) to 8.
     clock: MHz nextpnr aims at.
-    router: of nextpnr; router2 for designs that router1 finds no end with.
+    router: of nextpnr.
     jobs: runs of nextpnr at a time, each of one processor and 1 to 3 GB.
     use_dsp: False makes every product of LUTs.
 

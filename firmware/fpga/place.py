@@ -15,7 +15,7 @@ from rtl.cache import build_once, content_hash
 # lines of nextpnr's log, and what it does from there on
 STAGES = {"Packing constants": "packing", "Running main analytical placer": "placing",
           "Routing globals": "routing", "Program finished": "done"}
-# how far routing is: every 20,000 arcs of router1, every iteration of router2
+# how far routing is: every 20,000 steps of router1, every iteration of router2
 LEFT = re.compile(r"\b\d*[02468]0000 \|.*?\| +(\d+)\||iter=\d+ .*overused=(\d+) ")
 Progress = Callable[[str, str], None]
 
