@@ -22,7 +22,7 @@ from amaranth.lib.wiring import In, Out
 from rtl.cache import write_atomically
 from rtl.generate import to_verilog
 from rtl.multiply.array import SystolicArray
-from sim.runtime.build import CXX_FLAGS, JOBS, OPTIMISATION, VERILATOR_FLAGS
+from sim.runtime.build import CONTROL, CXX_FLAGS, JOBS, OPTIMISATION, VERILATOR_FLAGS
 from sim.verilator import WAIVERS, run_tool, verilator_root
 from spec.config import PRESETS, Config
 
@@ -131,8 +131,9 @@ def build(verilog: str, directory: Path) -> ctypes.CDLL:
     include = verilator_root() / "include"
     (directory / "array.v").write_text(verilog)
     (directory / "harness.cpp").write_text(HARNESS)
+    (directory / "control.vlt").write_text(CONTROL)
     run_tool(["verilator", *VERILATOR_FLAGS, *WAIVERS, "-CFLAGS", " ".join(CXX_FLAGS),
-              "--top-module", "array", "array.v"], directory, "verilator")
+              "--top-module", "array", "control.vlt", "array.v"], directory, "verilator")
     run_tool(["make", "-j", str(JOBS), "-f", "Vcore.mk", *OPTIMISATION, "libVcore.a"],
              directory, "make")
     run_tool(["g++", "-O2", *CXX_FLAGS, "-shared", "-o", "array.so", "-I", ".", "-I",

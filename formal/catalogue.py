@@ -89,6 +89,7 @@ PROPERTIES = (
     Property("cell.packed", cells.packed, states=CELL_STATES, defect_states=CELL_STATES),
     Property("cell.booth", cells.booth, states=CELL_STATES, defect_states=CELL_STATES),
     Property("cell.pair_sum", cells.pair_sum, long=True, cycles=5),
+    Property("cell.packed_sum", cells.packed_sum, long=True, cycles=5),
     Property("arithmetic.rounding", arithmetic.rounding, cycles=1),
     Property("arithmetic.scale", arithmetic.scale, cycles=PIPELINE),
     Property("arithmetic.step_scale", arithmetic.step_scale, cycles=PIPELINE),

@@ -27,7 +27,7 @@ class Core(wiring.Component):
 
     Members
     -------
-    aclk, aresetn: clock and synchronous active-low reset.
+    aclk, aresetn: clock and synchronous active-low reset, registered: it acts a cycle later.
     interrupt: level, high while an enabled end-of-layer interrupt is pending.
     s_axil: registers. m_axi_load, m_axi_weight: read masters. m_axi_store: read and write master.
     """
@@ -49,7 +49,9 @@ class Core(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         m.domains.sync = ClockDomain("sync")
-        m.d.comb += [ClockSignal().eq(self.aclk), ResetSignal().eq(~self.aresetn)]
+        reset = Signal(init=1, reset_less=True)
+        m.d.sync += reset.eq(~self.aresetn)
+        m.d.comb += [ClockSignal().eq(self.aclk), ResetSignal().eq(reset)]
         m.submodules.registers = registers = RegisterBank()
         m.submodules.control = control = Controller(self._config)
         connect(m, flipped(self.s_axil), registers.axil)

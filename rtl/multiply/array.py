@@ -4,7 +4,7 @@ from amaranth import *
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from rtl.multiply.cell import CELLS, PairSum
+from rtl.multiply.cell import CELLS, PairSum, registered
 from spec.config import Config
 
 
@@ -35,12 +35,13 @@ class ArrayRow(wiring.Component):
     def __init__(self, config: Config, row: int):
         self._pairs = config.n // 2
         self._cell = cell = CELLS[config.row_cell(row)](config.operand_bits)
-        self._above = PairSum(cell.value_bits + (row - 1).bit_length() if row else 1)
         self._below = PairSum(cell.value_bits + row.bit_length())
+        self._above = PairSum(cell.value_bits + (row - 1).bit_length()) if row else None
         ports = {"operand": In(cell.operand_bits), "write": In(1), "swap": In(1)}
         for pair in range(self._pairs):
-            ports |= {f"code{pair}": In(cell.code_bits), f"above{pair}": In(self._above.bits),
-                      f"below{pair}": Out(self._below.bits)}
+            ports |= {f"code{pair}": In(cell.code_bits), f"below{pair}": Out(self._below.bits)}
+            if self._above:
+                ports[f"above{pair}"] = In(self._above.bits)
         super().__init__(ports)
 
     def _weight(self, m, pair, write, swap):
@@ -48,11 +49,17 @@ class ArrayRow(wiring.Component):
         bits = self._cell.code_bits
         shadow = Signal(bits, name=f"shadow_{pair}", reset_less=True)
         active = Signal(bits, name=f"active_{pair}", reset_less=True)
-        with m.If(write):
-            m.d.sync += shadow.eq(getattr(self, f"code{pair}"))
-        with m.If(swap):
-            m.d.sync += active.eq(shadow)
+        m.d.sync += [active.eq(Mux(swap, shadow, active)),
+                     shadow.eq(Mux(write, getattr(self, f"code{pair}"), shadow))]
         return active
+
+    def _sum(self, m, pair, raw):
+        """Partial sums of a pair, the products of this row added."""
+        sums = self._below
+        above = sums.widen(self._above, getattr(self, f"above{pair}")) if self._above else sums.zero
+        word = Signal(sums.bits, name=f"sums_{pair}", reset_less=True)
+        m.d.sync += word.eq(self._cell.add(m, above, raw, sums.width, str(pair)))
+        return word
 
     def elaborate(self, platform):
         m = Module()
@@ -61,10 +68,8 @@ class ArrayRow(wiring.Component):
         writes, swaps = _delay(m, self.write, last, "write"), _delay(m, self.swap, last, "swap")
         for pair in range(self._pairs):
             active = self._weight(m, pair, writes[pair], swaps[pair])
-            above = self._above.split(getattr(self, f"above{pair}"))
-            products = self._cell.products(m, operands[pair], active)
-            word = self._below.add(m, above, products, str(pair))
-            m.d.comb += getattr(self, f"below{pair}").eq(word)
+            raw = registered(m, self._cell.multiply(m, operands[pair], active), f"raw_{pair}")
+            m.d.comb += getattr(self, f"below{pair}").eq(self._sum(m, pair, raw))
         return m
 
 

@@ -1,9 +1,7 @@
 """The three kinds of processing element: what they do to weights, operands and products.
 
 A cell is a pair of columns: one operand, two 4-bit weights, two products. A product is registered
-twice, beside its multiplier and beside its adder, in two parts, ``product = value + carry``; the
-carry enters the adder of the partial sum for one
-more bit of it, where an addition of its own would need a second adder.
+twice, beside its multiplier and beside its adder.
 """
 
 from amaranth import *
@@ -11,6 +9,18 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 WEIGHT_BITS = 4
+NATIVE_BITS = 32    # simulators multiply so many bits as they are, fewer with masks
+
+
+def _flip_top(value: Value) -> Value:
+    """A signed value plus half its range, or such a sum as signed value; the bits."""
+    return Cat(value[:-1], ~value[-1])
+
+
+def _extend(value: Value, width: int) -> Value:
+    """The bits of a signed value of at most `width` bits; one choice, as simulators like it."""
+    more = width - len(value)
+    return Cat(value, Mux(value[-1], Const((1 << more) - 1, more), Const(0, more)))
 
 
 class MultiplyCell:
@@ -47,51 +57,72 @@ class MultiplyCell:
         """What is kept of two signed weights, made once per column pair."""
         return Cat(weights)
 
-    def products(self, m: Module, operand: Value, code: Value) -> list[tuple[Value, Value]]:
-        """(signed value, carry) of both products, to be registered; a constant carry is 0."""
+    def multiply(self, m: Module, operand: Value, code: Value) -> list[Value]:
+        """What is registered beside the multiplier."""
         x = operand.as_signed()
-        return [(x * w.as_signed(), Const(0, 1)) for w in (code[:4], code[4:])]
+        return [x * w.as_signed() for w in (code[:4], code[4:])]
+
+    def products(self, registered: list[Value]) -> list[tuple[Value, Value]]:
+        """(signed value, carry) of both products, from what `multiply` made a cycle before."""
+        return [(product, Const(0, 1)) for product in registered]
+
+    def add(self, m: Module, above: Value, registered: list[Value], width: int,
+            name: str) -> Value:
+        """The word of `above` and both products, see `PairSum`; the addend is registered.
+
+        A bit is put between the columns, with the upper carry on both sides, which makes that
+        carry whatever comes from below; likewise a bit at the bottom if there is a lower carry.
+        """
+        (low, low_carry), (high, high_carry) = self.products(registered)
+        carries = [] if isinstance(low_carry, Const) else [low_carry]
+        start = len(carries)
+        addend = Signal(start + 2 * width + 1, name=f"addend_{name}", reset_less=True)
+        total = Signal.like(addend, name=f"total_{name}")
+        upper = _flip_top(high)
+        m.d.sync += addend.eq(Cat(*carries, _extend(low, width), high_carry, upper))
+        m.d.comb += total.eq(addend + Cat(addend[:start], above[:width], addend[start + width],
+                                          above[width:]))
+        return Cat(total[start:start + width], total[start + width + 1:])
 
 
 class PackedCell(MultiplyCell):
     """One multiplication makes both products: ``(w1 * 2^k + w0) * x``, k = bits + 3.
 
     With 10-bit operands the packed weights are exactly 18 bits, an ECP5 multiplier's. The lower
-    field is ``w0 * x`` modulo 2^k. If that is negative, it has borrowed one from the upper field:
-    the borrow is the sign of the lower product and, as carry, is given back to the upper one. It is
-    found from the factors, as the field's top bit is wrong for -8 * -2^(bits - 1) = 2^(k - 1).
+    field is ``w0 * x`` modulo 2^k. It is negative if its top bit is set and the factors' signs
+    differ; the bit alone is wrong for -8 * -2^(bits - 1) = 2^(k - 1). What a negative one has
+    borrowed from the upper field it gives back when the fields are put further apart and it is
+    extended by its sign: one plain addition adds both.
     """
 
     @property
-    def operand_bits(self) -> int:
-        return self.bits + 1
-
-    @property
     def code_bits(self) -> int:
-        return self.bits + 9
-
-    def operand(self, operand):
-        """Operand, and whether it is not 0."""
-        return Cat(operand, operand.any())
+        return self.bits + 8
 
     def code(self, weights):
-        """The packed weights, and whether w0 is not 0.
-
-        The copies of w0's sign are the same flip-flops once synthesised.
-        """
+        """The packed weights. The copies of w0's sign are the same flip-flops once synthesised."""
         low, high = weights
         upper = (high - low[-1])[:5]
-        return Cat(low, low[-1].replicate(self.bits - 1), upper, low.any())
+        return Cat(low, low[-1].replicate(self.bits - 1), upper)
 
-    def products(self, m, operand, code):
-        shift = self.bits + 3
-        packed, nonzero = code[:self.bits + 8].as_signed(), code[self.bits + 8]
-        x, moving = operand[:self.bits].as_signed(), operand[self.bits]
-        product, borrow = Signal(signed(2 * self.bits + 8)), Signal()
-        m.d.comb += [product.eq(packed * x),
-                     borrow.eq(nonzero & moving & (packed[shift - 1] ^ x[-1]))]
-        return [(Cat(product[:shift], borrow).as_signed(), Const(0, 1)),
-                (product[shift:shift + self.value_bits].as_signed(), borrow)]
+    def multiply(self, m, operand, code):
+        x, bits = operand.as_signed(), 2 * self.bits + 8
+        wide = Signal(signed(max(self.bits, NATIVE_BITS - self.code_bits)))
+        m.d.comb += wide.eq(x)
+        return [(code.as_signed() * wide)[:bits], code[WEIGHT_BITS - 1] ^ x[-1]]
+
+    def lower(self, registered: list[Value]) -> Value:
+        """The signed lower product."""
+        product, differ = registered
+        field = product[:self.bits + 3]
+        return Cat(field, field[-1] & differ).as_signed()
+
+    def add(self, m, above, registered, width, name):
+        split = self.bits + 3
+        upper = _flip_top(registered[0][split:split + self.value_bits])
+        addend = Signal(2 * width, name=f"addend_{name}", reset_less=True)
+        m.d.sync += addend.eq(Cat(_extend(self.lower(registered), width), upper))
+        return (addend + above)[:2 * width]
 
 
 class BoothCell(MultiplyCell):
@@ -124,39 +155,34 @@ class BoothCell(MultiplyCell):
             pair.eq(Cat(Const(1, 1), upper).as_signed()
                     + Cat(weight[3], lower[1:]).as_signed()),
         ]
-        return Cat(lower[0], pair[1:]).as_signed(), ~weight[1]
+        return Cat(~weight[1], lower[0], pair[1:])
 
-    def products(self, m, operand, code):
+    def multiply(self, m, operand, code):
         x, triple = operand[:self.bits].as_signed(), operand[self.bits:].as_signed()
         return [self._product(m, x, triple, w) for w in (code[:4], code[4:])]
+
+    def products(self, registered):
+        """The carry is the lowest bit of what is registered."""
+        return [(product[1:].as_signed(), product[0]) for product in registered]
 
 
 CELLS = {"multiply": MultiplyCell, "packed": PackedCell, "booth": BoothCell}
 
 
-def _extend(value: Value, width: int) -> Value:
-    """Bits of a signed value of at most `width` bits."""
-    return Cat(value, value[-1].replicate(width - len(value)))
-
-
-def _registered(m: Module, product: tuple[Value, Value], name: str) -> tuple[Value, Value]:
-    """(value, carry) a cycle later; a constant carry is left alone."""
-    value, carry = product
-    after = Signal(value.shape(), name=name, reset_less=True)
-    m.d.sync += after.eq(value)
-    if isinstance(carry, Const):
-        return after, carry
-    carried = Signal(name=f"{name}_carry", reset_less=True)
-    m.d.sync += carried.eq(carry)
-    return after, carried
+def registered(m: Module, values: list[Value], name: str) -> list[Value]:
+    """`values` a cycle later; the registers are not reset."""
+    after = [Signal(value.shape(), name=f"{name}_{i}", reset_less=True)
+             for i, value in enumerate(values)]
+    m.d.sync += [register.eq(value) for register, value in zip(after, values, strict=True)]
+    return after
 
 
 class PairSum:
-    """``above[c] + value[c] + carry[c]`` of a pair of columns, registers included.
+    """Sums of products of a pair of columns, never negative, in one word; one carry chain adds.
 
-    Both sums are one word, the lower column below, a bit to be ignored between them, and one carry
-    chain adds them: nextpnr adds two cells to each chain. The bit below a field has its carry on
-    both sides, which makes that carry whatever comes from the field below.
+    nextpnr adds two cells to each chain. The lower sum, in the lower half, has half of its range
+    added; the upper one half a product's range for each product, so that this one is extended by
+    zeros. For as many products as a width allows, which is a power of two, it is the same.
 
     Parameters
     ----------
@@ -168,30 +194,24 @@ class PairSum:
 
     @property
     def bits(self) -> int:
-        return 2 * self.width + 1
+        return 2 * self.width
+
+    @property
+    def zero(self) -> Value:
+        """The word of no products."""
+        return Const(1 << self.width - 1, self.bits)
 
     def split(self, word: Value) -> list[Value]:
-        """The signed sums of a word."""
-        return [word[:self.width].as_signed(), word[self.width + 1:].as_signed()]
+        """The signed sums of a word of as many products as its width allows."""
+        return [_flip_top(word[:self.width]).as_signed(),
+                _flip_top(word[self.width:]).as_signed()]
 
-    def add(self, m: Module, above: list[Value], products: list[tuple[Value, Value]],
-            name: str) -> Value:
-        """The word of sums, three cycles after the `products` and one after ``above``."""
-        (low, low_carry), (high, high_carry) = (
-            _registered(m, product, f"raw{c}_{name}") for c, product in enumerate(products))
-        start = 0 if isinstance(low_carry, Const) else 1
-        addend = Signal(start + self.bits, name=f"product_{name}", reset_less=True)
-        word = Signal(self.bits, name=f"sums_{name}", reset_less=True)
-        total = Signal(start + self.bits, name=f"total_{name}")
-        low_above, high_above = (_extend(value, self.width) for value in above)
-        m.d.comb += total.eq(addend + Cat(
-            addend[:start], low_above, addend[start + self.width], high_above))
-        m.d.sync += [
-            addend.eq(Cat(low_carry if start else Const(0, 0), _extend(low, self.width),
-                          high_carry, _extend(high, self.width))),
-            word.eq(total[start:]),
-        ]
-        return word
+    def widen(self, pair: "PairSum", word: Value) -> Value:
+        """The word of the sums in a word of `pair`, which is at most a bit narrower."""
+        if pair.width == self.width:
+            return word
+        low, high = word[:pair.width], word[pair.width:]
+        return Cat(low[:-1], ~low[-1], low[-1], high, Const(0, 1))
 
 
 class Product(wiring.Component):
@@ -217,8 +237,10 @@ class Product(wiring.Component):
         operand, code = Signal(cell.operand_bits), Signal(cell.code_bits)
         m.d.comb += [operand.eq(cell.operand(self.operand)),
                      code.eq(cell.code([self.weight0, self.weight1]))]
-        zero, sums = Const(0, signed(cell.value_bits)), PairSum(cell.value_bits)
-        word = sums.add(m, [zero, zero], cell.products(m, operand, code), "pair")
+        sums = PairSum(cell.value_bits)
+        raw = registered(m, cell.multiply(m, operand, code), "raw")
+        word = Signal(sums.bits)
+        m.d.sync += word.eq(cell.add(m, sums.zero, raw, sums.width, "pair"))
         low, high = sums.split(word)
         m.d.comb += [self.product0.eq(low), self.product1.eq(high)]
         return m

@@ -50,27 +50,24 @@ def test_wrong_rounding_is_seen(wrong):
 
 
 class NoBorrow(PackedCell):
-    """Forgets to give back what the lower product has borrowed."""
+    """Takes the lower field as it is, as if it had borrowed nothing."""
 
-    def products(self, m, operand, code):
-        low, (value, _) = super().products(m, operand, code)
-        return [low, (value, Const(0, 1))]
+    def lower(self, registered):
+        return Cat(super().lower(registered)[:-1], Const(0, 1)).as_signed()
 
 
 class BorrowFromTheField(PackedCell):
     """Takes the lower field's top bit for its sign: wrong for -8 * -512 alone."""
 
-    def products(self, m, operand, code):
-        (low, none), (value, _) = super().products(m, operand, code)
-        field = low.as_unsigned()[:self.bits + 3]
-        return [(field.as_signed(), none), (value, field[-1])]
+    def lower(self, registered):
+        return super().lower(registered)[:-1].as_signed()
 
 
 class NoCarry(BoothCell):
     """Complements the lower digit's multiple without adding one."""
 
-    def products(self, m, operand, code):
-        return [(value, Const(0, 1)) for value, _ in super().products(m, operand, code)]
+    def products(self, registered):
+        return [(value, Const(0, 1)) for value, _ in super().products(registered)]
 
 
 @pytest.mark.parametrize(("name", "wrong"), [

@@ -12,7 +12,7 @@ from rtl.generate import TOP, generate, generate_cached, ports, sidecar
 from spec.config import PRESETS
 
 CONFIG = PRESETS["n4"]
-VERILOG_SHA256 = "f69ced29d475e89c363d46e58caf834f533d29fe0af5d8dc1f5e464302849612"
+VERILOG_SHA256 = "0ce5917fb1f6b09267fb5df93acdc1d49aec37121aa7d8ec30ce3e5dc2f7f150"
 
 
 def test_generation_is_deterministic_and_cached():
