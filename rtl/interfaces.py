@@ -119,7 +119,7 @@ class AccumulatorRead(wiring.Signature):
 
     `ready`: the bank to be read next is complete. `release` (one cycle) hands it back and moves
     on to the other bank. `address` is read in every cycle; `take`, one cycle later, keeps what was
-    read: the n int32 sums `data[bank]`, from the next cycle until the one after the next `take`.
+    read: the n int32 sums `data[bank]`, from two cycles later until two after the next `take`.
     """
 
     def __init__(self, config: Config):

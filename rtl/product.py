@@ -7,9 +7,9 @@ LATENCY = 2         # partial products, sum
 
 
 def product(m, a, b, name):
-    """a * b, registered twice. One product per cycle.
+    """a * b, registered twice, without reset. One product per cycle.
 
-    The upper product is a signed one, so its second factor has to be narrower by a bit.
+    The first registers are those of the multipliers where these have some. The upper product is a signed one, so its second factor has to be narrower by a bit.
 
     Parameters
     ----------
@@ -17,10 +17,11 @@ def product(m, a, b, name):
     a: signed, 19..36 bits, from a register. b: unsigned, at most 17 bits, from a register.
     """
     width = len(a) + len(b)
-    low = Signal(LOW_BITS + len(b), name=f"{name}_low")
-    high = Signal(signed(width - LOW_BITS), name=f"{name}_high")
-    upper = Signal(signed(width - LOW_BITS), name=f"{name}_upper")
-    lower = Signal(LOW_BITS, name=f"{name}_lower")
+    def register(shape, suffix):
+        return Signal(shape, name=f"{name}_{suffix}", reset_less=True)
+
+    low, lower = register(LOW_BITS + len(b), "low"), register(LOW_BITS, "lower")
+    high, upper = (register(signed(width - LOW_BITS), suffix) for suffix in ("high", "upper"))
     m.d.sync += [
         low.eq(a[:LOW_BITS] * b),
         high.eq(a[LOW_BITS:].as_signed() * b),

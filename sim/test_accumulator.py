@@ -69,6 +69,7 @@ class Bench:
             self.dut.read__take.value = 0
             self.dut.read__release.value = 0
             await RisingEdge(self.dut.clk)
+            await RisingEdge(self.dut.clk)
             got = unpack(int(self.dut.read__data.value), 32, 2 * CONFIG.n)
             got = got[CONFIG.n:] if int(self.dut.read__bank.value) else got[:CONFIG.n]
             assert got == self.model[bank, address], (bank, address)

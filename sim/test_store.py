@@ -59,11 +59,13 @@ class Bench:
                 await RisingEdge(dut.clk)
             dut.accumulator__ready.value = 1
             last = 0            # the address of the cycle before
+            took = None         # the address taken in the cycle before
             while True:
                 await RisingEdge(dut.clk)
-                if int(dut.accumulator__take.value):
+                if took is not None:
                     dut.accumulator__bank.value = side
-                    dut.accumulator__data.value = pack(bank[last], 32) << side * width
+                    dut.accumulator__data.value = pack(bank[took], 32) << side * width
+                took = last if int(dut.accumulator__take.value) else None
                 last = min(int(dut.accumulator__address.value), len(bank) - 1)
                 if int(dut.accumulator__release.value):
                     break

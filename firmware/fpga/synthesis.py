@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from firmware.fpga.absorb import VERSION, absorb
 from firmware.fpga.devices import Device
 from firmware.fpga.tools import YOSYS, Tools, tool_version
 from rtl.cache import build_once, content_hash
@@ -84,18 +85,22 @@ def synthesise(design: Design, device: Device, tools: Tools, *, use_dsp: bool = 
 
     Raises
     ------
-    RuntimeError: Yosys is missing or failed, or joined two nets.
+    RuntimeError: Yosys is missing or failed, or two outputs drive one net.
     """
     script = SCRIPTS[device.family].format(top=design.top, options="" if use_dsp else "-nodsp")
-    key = content_hash(design.verilog, script, tool_version(YOSYS))
+    key = content_hash(design.verilog, script, tool_version(YOSYS), VERSION)
 
     def make(folder: Path) -> None:
         source, netlist = folder / "design.v", folder / "netlist.json"
         source.write_text(design.verilog, encoding="utf-8")
         tools.run(YOSYS, ["-q", "-p", script], folder)
-        check_drivers(json.loads(netlist.read_bytes())["modules"][design.top])
+        made = json.loads(netlist.read_bytes())
+        check_drivers(made["modules"][design.top])
+        if device.family == "ecp5":
+            absorb(made["modules"][design.top])
+            check_drivers(made["modules"][design.top])
         with gzip.GzipFile(folder / NETLIST, "wb", compresslevel=1, mtime=0) as file:
-            file.write(netlist.read_bytes())
+            file.write(json.dumps(made).encode())
         source.unlink()
         netlist.unlink()
 

@@ -61,8 +61,8 @@ def accumulator(h: Harness) -> None:
     h.require("free", dut.free == (claims < 2))
     h.require("write_bank", ~claim | (dut.write_bank == (bank ^ fills[0])))
     h.require("full", ~read.ready | (full != 0))
-    taken = h.past(read.take, "taken")
-    due = h.past(h.past(kept.bit_select(stored, 1), "due"), "due_later")
+    taken = h.past(h.past(read.take, "take"), "taken")
+    due = h.past(h.past(h.past(kept.bit_select(stored, 1), "due"), "due_later"), "due_last")
     for c in range(2):          # of the first pair; the second has a cycle more
         h.require(f"sum{c}", ~taken | (Mux(read.bank, read.data[1][c], read.data[0][c]) == due))
     h.goal("stored", release)

@@ -28,7 +28,8 @@ class _Column(wiring.Component):
 
     ``control`` arrives one cycle before ``sum``. The read of cycle t is written in cycle t + 3, so
     the same address must not come again before t + 4 (MIN_PASS guarantees it). A memory has its
-    data late in the cycle, so nothing lies between it and a register.
+    data late in the cycle, so nothing lies between it and a register without enable or reset,
+    which may be the memory's own; ``read_data`` is that register, two cycles after its address.
     """
 
     def __init__(self, config: Config):
@@ -41,19 +42,23 @@ class _Column(wiring.Component):
         })
 
     def _bank(self, m, b, writing, total):
+        """A memory; returns its register."""
         memory = Memory(shape=signed(32), depth=self._config.acc_words, init=[],
                         attrs={"no_rw_check": 1})
         m.submodules[f"bank{b}"] = memory
         write, read = memory.write_port(), memory.read_port()
         mine = self.control.valid & (self.control.bank == b)
+        held = Signal(signed(32), name=f"held{b}", reset_less=True)
+        m.d.sync += held.eq(read.data)
         m.d.comb += [
             read.en.eq(1),
             read.addr.eq(Mux(mine, self.control.address, self.read_address)),
-            self.read_data[b].eq(read.data),
+            self.read_data[b].eq(held),
             write.en.eq(writing.valid & (writing.bank == b)),
             write.addr.eq(writing.address),
             write.data.eq(total),
         ]
+        return held
 
     def elaborate(self, platform):
         m = Module()
@@ -62,19 +67,16 @@ class _Column(wiring.Component):
             for name in ("reading", "adding", "writing"))
         shifted, total = (
             Signal(signed(32), name=name, reset_less=True) for name in ("shifted", "total"))
-        old = [Signal(32, name=f"old{b}", reset_less=True) for b in range(2)]   # one of them is 0
+        add = Signal(2)     # to the sum of bank 0 or 1, or to none
+        held = [self._bank(m, b, writing, total) for b in range(2)]
+        old = [Mux(add[b], held[b], 0) for b in range(2)]
         m.d.sync += [
             reading.eq(self.control), adding.eq(reading), writing.eq(adding),
+            add.eq(Mux(reading.first, 0, Cat(~reading.bank, reading.bank))),
             shifted.eq(Mux(reading.shift[1], self.sum.shift_left(8), Mux(
                 reading.shift[0], self.sum.shift_left(4), self.sum))),
             total.eq((old[0] | old[1]).as_signed() + shifted),
         ]
-        for b in range(2):
-            self._bank(m, b, writing, total)
-            with m.If(reading.first | (reading.bank != b)):
-                m.d.sync += old[b].eq(0)
-            with m.Else():
-                m.d.sync += old[b].eq(self.read_data[b])
         return m
 
 
@@ -148,11 +150,13 @@ class Accumulator(wiring.Component):
                 control = self._delay(m, control, 1, f"skew{c}")
         last = self._delay(m, control, WRITTEN, "written")
         read_bank = self._tokens(m, last)
-        with m.If(self.read.take):
-            m.d.sync += self.read.bank.eq(read_bank)
+        take, taken_bank = Signal(), Signal()       # a cycle later, when the sums are there
+        m.d.sync += [take.eq(self.read.take), taken_bank.eq(read_bank)]
+        with m.If(take):
+            m.d.sync += self.read.bank.eq(taken_bank)
         for c, column in enumerate(columns):
             m.d.comb += column.read_address.eq(self.read.address)
             for b in range(2):
-                with m.If(self.read.take & (read_bank == b)):
+                with m.If(take & (taken_bank == b)):
                     m.d.sync += self.read.data[b][c].eq(column.read_data[b])
         return m

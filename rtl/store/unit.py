@@ -22,7 +22,7 @@ from rtl.store.second import SecondOperand, has_second
 from rtl.store.walk import TileWalk
 from spec.config import Config
 
-SUMS_LATENCY = 3                        # cycles from a group issued to its sums at the stages
+SUMS_LATENCY = 4                        # cycles from a group issued to its sums at the stages
 AHEAD = SUMS_LATENCY - READ_LATENCY     # cycles from a group issued to the read of its parameters
 # What travels with a lane group: which quarter of which word, with which parameter set;
 # `last` marks the last group of the output word in the spatial tile, `final` that of the layer.
@@ -140,7 +140,7 @@ class StoreUnit(wiring.Component):
         sums = Signal(requantise.sums.shape())
         multiplier, bias = tags[AHEAD], tags[AHEAD + requantise.bias_at]
         other = Signal(TAG)
-        with m.Switch(Cat(tags[2].group, self.accumulator.bank)):
+        with m.Switch(Cat(tags[3].group, self.accumulator.bank)):
             for k in range(2 * GROUPS):
                 bank, first = self.accumulator.data[k // GROUPS], k % GROUPS * lanes
                 with m.Case(k):

@@ -12,7 +12,7 @@ from rtl.generate import TOP, generate, generate_cached, ports, sidecar
 from spec.config import PRESETS
 
 CONFIG = PRESETS["n4"]
-VERILOG_SHA256 = "0ce5917fb1f6b09267fb5df93acdc1d49aec37121aa7d8ec30ce3e5dc2f7f150"
+VERILOG_SHA256 = "581efe2474e01e074369d669a3b4045d94eb7532fc277cd1933398797bba7c47"
 
 
 def test_generation_is_deterministic_and_cached():

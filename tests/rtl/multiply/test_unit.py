@@ -128,6 +128,7 @@ class Bench:
                     ctx.set(port.take, 1)
                     await ctx.tick()
                     ctx.set(port.take, 0)
+                    await ctx.tick()
                     y, x = divmod(p, self.layer.out_width)
                     self.sums[first + y, x, o] = list(ctx.get(port.data)[ctx.get(port.bank)])
                 ctx.set(port.release, 1)

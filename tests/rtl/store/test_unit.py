@@ -51,18 +51,21 @@ class Bench:
             ctx.set(port.ready, 1)
             read: list[int] = []
             release, last = False, 0        # last: the address of the cycle before
+            took = None                     # the address taken in the cycle before
             while not release:
                 _, _, take, address, release = await ctx.tick().sample(
                     port.take, port.address, port.release)
+                if took is not None:
+                    ctx.set(port.bank, side)
+                    ctx.set(port.data[side], bank[took])
+                took = last if take else None
                 if take:
                     read.append(last)
-                    ctx.set(port.bank, side)
-                    ctx.set(port.data[side], bank[last])
                 last = min(address, len(bank) - 1)
             assert read == list(range(len(bank)))
             ctx.set(port.ready, 0)
             if self.stall:
-                await ctx.tick()
+                await ctx.tick().repeat(2)
                 ctx.set(port.data, [[-1] * self.case.config.n] * 2)
 
     async def take_words(self, ctx):
