@@ -201,7 +201,8 @@ class Sequencer(wiring.Component):
             self.control.eq(pipe(m, control, self.latency - 1, "control")),
             self.control.bank.eq(~self.write_bank),     # claimed by now
         ]
-        with m.If(pipe(m, pixels.outside, 2, "outside")):
-            m.d.sync += self.operands.eq(0)
-        with m.Else():
-            m.d.sync += self.operands.eq(self.data)
+        # a register without reset, which may be that of the buffer's memories
+        held = Signal.like(self.data.as_value(), reset_less=True)
+        outside = pipe(m, pixels.outside, 3, "outside")
+        m.d.sync += held.eq(self.data)
+        m.d.comb += self.operands.eq(Mux(outside, 0, held))

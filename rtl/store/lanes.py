@@ -229,7 +229,8 @@ class Align(wiring.Component):
             right.eq(self.shift[4]),
         ]
         for k in range(self._lanes):
-            raised = Signal(signed(CARRIER_BITS + RESIDUAL_SHIFT), name=f"raised{k}")
+            raised = Signal(signed(CARRIER_BITS + RESIDUAL_SHIFT), name=f"raised{k}",
+                            reset_less=True)
             x = registered(m, narrow(m, window(raised), 16, right, CARRIER_BITS + 1), f"x{k}")
             whole, up = floor(x, CARRIER_BITS)
             m.d.sync += [

@@ -12,7 +12,7 @@ from rtl.generate import TOP, generate, generate_cached, ports, sidecar
 from spec.config import PRESETS
 
 CONFIG = PRESETS["n4"]
-VERILOG_SHA256 = "581efe2474e01e074369d669a3b4045d94eb7532fc277cd1933398797bba7c47"
+VERILOG_SHA256 = "e7f51fcc2a9e71bbba0c8f34e288733400ca25ec4b8a72553aa99ca0d894ada6"
 
 
 def test_generation_is_deterministic_and_cached():
