@@ -9,7 +9,8 @@ LATENCY = 2         # partial products, sum
 def product(m, a, b, name):
     """a * b, registered twice, without reset. One product per cycle.
 
-    The first registers are those of the multipliers where these have some. The upper product is a signed one, so its second factor has to be narrower by a bit.
+    The first registers are those of the multipliers where these have some. The upper product is a
+    signed one, so its second factor has to be narrower by a bit.
 
     Parameters
     ----------
