@@ -27,7 +27,7 @@ def test_latents_are_a_third_of_the_image():
     assert back.shape == images.shape and back.dtype == torch.uint8
     model.register_to_config(scaling_factor=2.0)
     assert torch.equal(encode(model, images), 2 * latents)
-    assert torch.equal(decode(model, 2 * latents), back)
+    assert torch.equal(decode(model, 2 * latents, batch=2), back)
 
 
 def test_unknown_preset():
