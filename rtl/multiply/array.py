@@ -29,7 +29,8 @@ class ArrayRow(wiring.Component):
     operand: what the cells of this kind want. code0..: likewise, of each pair of weights.
     write: take the codes into the shadow weights; swap: make the shadow weights the active ones,
     from the next cycle on. Both move right with the operands; codes come delayed from outside.
-    above0.., below0..: partial sums of each pair, see `PairSum`, as wide as the row needs.
+    above0.. (not of row 0), below0..: partial sums of each pair, see `PairSum`, as wide as the
+    row needs.
     """
 
     def __init__(self, config: Config, row: int):
