@@ -48,12 +48,12 @@ class Core(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.domains.sync = ClockDomain("sync")
-        reset = Signal(init=1, reset_less=True)
+        m.domains.sync = ClockDomain("sync", reset_less=True)
+        self._reset = reset = Signal(init=1)
         m.d.sync += reset.eq(~self.aresetn)
-        m.d.comb += [ClockSignal().eq(self.aclk), ResetSignal().eq(reset)]
-        m.submodules.registers = registers = RegisterBank()
-        m.submodules.control = control = Controller(self._config)
+        m.d.comb += ClockSignal().eq(self.aclk)
+        registers = self._add(m, "registers", RegisterBank())
+        control = self._add(m, "control", Controller(self._config))
         connect(m, flipped(self.s_axil), registers.axil)
         self._engines(m, control)
         fetch = self._fetch(m, registers, control)
@@ -63,15 +63,23 @@ class Core(wiring.Component):
         self._count(m, registers, control, units)
         return m
 
+    def _add(self, m, name, component, also=False):
+        """`component` as a submodule, in reset with the core and while `also`; returns it.
+
+        The clock domain has no reset, so that a register has one condition, not two.
+        """
+        m.submodules[name] = ResetInserter(self._reset | also)(component)
+        return component
+
     def _engines(self, m, control):
         """The four AXI engines; they report faults and obey `abort`."""
         config = self._config
-        self._load_reader = m.submodules.load_reader = AxiReader(config)
+        self._load_reader = self._add(m, "load_reader", AxiReader(config))
         # a weight tile is n/2 beats: room for two tiles and the latency between them
-        self._weight_reader = m.submodules.weight_reader = AxiReader(
-            config, max(64, 2 * config.n))
-        self._store_reader = m.submodules.store_reader = AxiReader(config)
-        self._writer = m.submodules.writer = AxiWriter(config)
+        self._weight_reader = self._add(
+            m, "weight_reader", AxiReader(config, max(64, 2 * config.n)))
+        self._store_reader = self._add(m, "store_reader", AxiReader(config))
+        self._writer = self._add(m, "writer", AxiWriter(config))
         connect(m, self._load_reader.axi, flipped(self.m_axi_load))
         connect(m, self._weight_reader.axi, flipped(self.m_axi_weight))
         store = self.m_axi_store
@@ -92,8 +100,7 @@ class Core(wiring.Component):
 
     def _fetch(self, m, registers, control):
         """Descriptor and step table entry."""
-        fetch = Fetch(self._config)
-        m.submodules.fetch = ResetInserter(control.abort)(fetch)
+        fetch = self._add(m, "fetch", Fetch(self._config), control.abort)
         m.d.comb += [
             fetch.start.eq(control.fetch_start),
             fetch.address.eq(Cat(registers.descriptor_low, registers.descriptor_high)),
@@ -106,11 +113,9 @@ class Core(wiring.Component):
     def _units(self, m, control, fetch):
         """Load, multiply and store, in reset unless a layer runs."""
         config = self._config
-        load, multiply, store = LoadUnit(config), MultiplyUnit(config), StoreUnit(config)
-        reset = ~control.running
-        m.submodules.load = ResetInserter(reset)(load)
-        m.submodules.multiply = ResetInserter(reset)(multiply)
-        m.submodules.store = ResetInserter(reset)(store)
+        load = self._add(m, "load", LoadUnit(config), ~control.running)
+        multiply = self._add(m, "multiply", MultiplyUnit(config), ~control.running)
+        store = self._add(m, "store", StoreUnit(config), ~control.running)
         for unit in (load, multiply, store):
             m.d.comb += [unit.layer.eq(fetch.layer), unit.start.eq(control.start)]
         m.d.comb += [load.step.eq(fetch.step), store.step.eq(fetch.step)]
@@ -160,8 +165,8 @@ class Core(wiring.Component):
     def _count(self, m, registers, control, units):
         """Performance counters and the watchdog's idea of progress."""
         load, multiply, store = units
-        m.submodules.counters = counters = Counters()
-        m.submodules.cause = cause = IdleCause()
+        counters = self._add(m, "counters", Counters())
+        cause = self._add(m, "cause", IdleCause())
         beats = {"load_beats": self._load_reader, "weight_beats": self._weight_reader,
                  "store_read_beats": self._store_reader, "store_write_beats": self._writer}
         m.d.comb += [

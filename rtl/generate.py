@@ -3,7 +3,6 @@
 import hashlib
 import json
 import re
-from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -12,53 +11,17 @@ import amaranth
 from amaranth.back import verilog
 
 from rtl.cache import REPOSITORY, build_once, content_hash, files_hash, write_atomically
+from rtl.verilog_text import improve
 from spec.config import Config
 from spec.registers import REGISTERS
 
 TOP = "hqdm_core"
-_ZERO_MEMORY = re.compile(r"  initial begin\n(?:    \S+\[\d+\] = \d+'[hd]0+;\n)+  end\n")
-_FIELD = re.compile(r"^  wire (?:\[\d+:0\] )?(\\[^ ]*[.\[][^ ]*) ;\n", re.M)
-_CONSTANT_PROCESS = re.compile(r"^  always @\*\n    (\S[^;\n]*;)$", re.M)
-
-
-def _guard_constant_processes(module: str) -> str:
-    """`module` with its `always @* x = constant;` made sensitive to a variable set at time 0.
-
-    Yosys writes the constant part of a signal so, and a simulator never runs a process that has
-    no input. Its other processes have the same guard.
-    """
-    if not _CONSTANT_PROCESS.search(module):
-        return module
-    module = _CONSTANT_PROCESS.sub(
-        r"  always @* begin\n    if (constant_guard) begin end\n    \1\n  end", module)
-    return re.sub(r"^(module [^;]*;\n)", r"\1  reg constant_guard = 0;\n", module, count=1,
-                  flags=re.M)
-
-
-def _drop_fields(module: str) -> str:
-    r"""`module` without the wires that only name a field of a signal, such as `\data[1] `.
-
-    Nothing reads them, and Yosys' ABC9 takes one for bit 1 of `data`: it joins the two nets.
-    """
-    words = Counter(re.findall(r"\\[^ ]+ ", module))
-    for name in _FIELD.findall(module):
-        if words[f"{name} "] == 2:      # its declaration and its one assignment
-            escaped = re.escape(name)
-            module, dropped = re.subn(rf"^  (?:wire (?:\[\d+:0\] )?{escaped} ;|"
-                                      rf"assign {escaped}  = [^;]*;)\n", "", module, flags=re.M)
-            assert dropped == 2
-    return module
 
 
 def to_verilog(component: Any, name: str) -> str:
-    """Verilog text of `component` with the top module `name`; the same text every time.
-
-    Memories that start at zero get no initial contents: nothing reads a word it has not written,
-    and one line per word would be a quarter of the text.
-    """
-    text = verilog.convert(component, name=name, emit_src=False, strip_internal_attrs=True)
-    modules = re.split(r"(?<=^endmodule\n)", _ZERO_MEMORY.sub("", text), flags=re.M)
-    return "".join(_guard_constant_processes(_drop_fields(module)) for module in modules)
+    """Verilog text of `component` with the top module `name`; the same text every time."""
+    return improve(verilog.convert(
+        component, name=name, emit_src=False, strip_internal_attrs=True))
 
 
 def generate(config: Config) -> str:

@@ -43,8 +43,8 @@ def window(value, point=0):
 
 
 def registered(m, x, name):
-    """The window `x` a cycle later."""
-    later = Window(*(Signal(len(value), name=f"{name}_{field}")
+    """The window `x` a cycle later; the registers are not reset."""
+    later = Window(*(Signal(len(value), name=f"{name}_{field}", reset_less=True)
                      for field, value in zip(x._fields, x, strict=True)))
     m.d.sync += [after.eq(before) for before, after in zip(x, later, strict=True)]
     return later

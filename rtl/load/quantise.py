@@ -97,7 +97,7 @@ class Quantiser(wiring.Component):
 
     def _shifted(self, m, lane, scaled, coarse, fine):
         """Window of r * multiplier / 2**shift, four advances later."""
-        operand = Signal(signed(self._input_bits), name=f"operand{lane}")
+        operand = Signal(signed(self._input_bits), name=f"operand{lane}", reset_less=True)
         m.d.sync += operand.eq(self.i.data[lane])
         x = window(product(m, operand, scaled, f"product{lane}"), 1)
         x = narrow(m, x, COARSE, coarse, WIDE_BITS + 7)
@@ -106,8 +106,8 @@ class Quantiser(wiring.Component):
 
     def _clamped(self, m, lane, shifted, upper, above, below, highest, lowest):
         """To the output, two advances later; the bounds are compared before it is rounded."""
-        part = Signal(QUANTISED_BITS, name=f"part{lane}")
-        high, low = Signal(name=f"high{lane}"), Signal(name=f"low{lane}")
+        part = Signal(QUANTISED_BITS, name=f"part{lane}", reset_less=True)
+        high, low = (Signal(name=f"{name}{lane}", reset_less=True) for name in ("high", "low"))
         whole, up = floor(shifted, WIDE_BITS)
         rounded = Signal(WIDE_BITS, name=f"rounded{lane}")
         m.d.comb += rounded.eq(whole + Cat(up, C(0, NIBBLE - 2), upper))

@@ -23,63 +23,6 @@ def control_layout(config: Config) -> data.StructLayout:
     })
 
 
-class _Column(wiring.Component):
-    """One output channel: two memories of int32; a sum is read, registered, added to and written.
-
-    ``control`` arrives one cycle before ``sum``. The read of cycle t is written in cycle t + 3, so
-    the same address must not come again before t + 4 (MIN_PASS guarantees it). A memory has its
-    data late in the cycle, so nothing lies between it and a register without enable or reset,
-    which may be the memory's own; ``read_data`` is that register, two cycles after its address.
-    """
-
-    def __init__(self, config: Config):
-        self._config = config
-        super().__init__({
-            "control": In(control_layout(config)),
-            "sum": In(signed(config.partial_sum_bits)),
-            "read_address": In(range(config.acc_words)),
-            "read_data": Out(data.ArrayLayout(signed(32), 2)),
-        })
-
-    def _bank(self, m, b, writing, total):
-        """A memory; returns its register."""
-        memory = Memory(shape=signed(32), depth=self._config.acc_words, init=[],
-                        attrs={"no_rw_check": 1})
-        m.submodules[f"bank{b}"] = memory
-        write, read = memory.write_port(), memory.read_port()
-        mine = self.control.valid & (self.control.bank == b)
-        held = Signal(signed(32), name=f"held{b}", reset_less=True)
-        m.d.sync += held.eq(read.data)
-        m.d.comb += [
-            read.en.eq(1),
-            read.addr.eq(Mux(mine, self.control.address, self.read_address)),
-            self.read_data[b].eq(held),
-            write.en.eq(writing.valid & (writing.bank == b)),
-            write.addr.eq(writing.address),
-            write.data.eq(total),
-        ]
-        return held
-
-    def elaborate(self, platform):
-        m = Module()
-        reading, adding, writing = (
-            Signal(control_layout(self._config), name=name)
-            for name in ("reading", "adding", "writing"))
-        shifted, total = (
-            Signal(signed(32), name=name, reset_less=True) for name in ("shifted", "total"))
-        add = Signal(2)     # to the sum of bank 0 or 1, or to none
-        held = [self._bank(m, b, writing, total) for b in range(2)]
-        old = [Mux(add[b], held[b], 0) for b in range(2)]
-        m.d.sync += [
-            reading.eq(self.control), adding.eq(reading), writing.eq(adding),
-            add.eq(Mux(reading.first, 0, Cat(~reading.bank, reading.bank))),
-            shifted.eq(Mux(reading.shift[1], self.sum.shift_left(8), Mux(
-                reading.shift[0], self.sum.shift_left(4), self.sum))),
-            total.eq((old[0] | old[1]).as_signed() + shifted),
-        ]
-        return m
-
-
 class Accumulator(wiring.Component):
     """Two banks of n x acc_words int32 partial sums, filled and stored in turn.
 
@@ -111,12 +54,60 @@ class Accumulator(wiring.Component):
             "read": In(AccumulatorRead(config)),
         })
 
-    def _delay(self, m, source, cycles, name):
-        for i in range(cycles):
-            stage = Signal(control_layout(self._config), name=f"{name}_{i}")
-            m.d.sync += stage.eq(source)
-            source = stage
-        return source
+    def _steps(self, m):
+        """Control words, and each cycle later; ``valid`` alone is reset."""
+        cycles = self._array_latency - 1 + self._config.n // 2 + WRITTEN
+        valid = Signal(cycles)
+        m.d.sync += valid.eq(Cat(self.control.valid, valid))
+        steps = [self.control]
+        for k in range(cycles):
+            word = Signal(control_layout(self._config), name=f"word_{k:03}", reset_less=True)
+            step = Signal(control_layout(self._config), name=f"step_{k:03}")
+            m.d.sync += word.eq(steps[-1])
+            m.d.comb += [step.eq(word), step.valid.eq(valid[k])]
+            steps.append(step)
+        return steps
+
+    def _bank(self, m, b, c, control, writing, total):
+        """A memory of column `c`; returns its register.
+
+        A memory has its data late in the cycle, so nothing lies between it and this register,
+        which has no enable and no reset and may be the memory's own.
+        """
+        memory = Memory(shape=signed(32), depth=self._config.acc_words, init=[],
+                        attrs={"no_rw_check": 1})
+        m.submodules[f"bank{b}_{c:02}"] = memory
+        write, read = memory.write_port(), memory.read_port()
+        mine = control.valid & (control.bank == b)
+        held = Signal(signed(32), name=f"held{b}_{c:02}", reset_less=True)
+        m.d.sync += held.eq(read.data)
+        m.d.comb += [
+            read.en.eq(1),
+            read.addr.eq(Mux(mine, control.address, self.read.address)),
+            write.en.eq(writing.valid & (writing.bank == b)),
+            write.addr.eq(writing.address),
+            write.data.eq(total),
+        ]
+        return held
+
+    def _column(self, m, c, steps, add):
+        """Two memories of int32; a sum is read, registered, added to and written.
+
+        ``steps[0]`` arrives one cycle before the sum. The read of cycle t is written in cycle
+        t + 3, so the same address must not come again before t + 4 (MIN_PASS guarantees it).
+        Returns the memories' registers, two cycles after the address.
+        """
+        shifted, total = (Signal(signed(32), name=f"{name}_{c:02}", reset_less=True)
+                          for name in ("shifted", "total"))
+        control, reading, _, writing = steps
+        held = [self._bank(m, b, c, control, writing, total) for b in range(2)]
+        old = [Mux(add[b], held[b], 0) for b in range(2)]
+        m.d.sync += [
+            shifted.eq(Mux(reading.shift[1], self.sums[c].shift_left(8), Mux(
+                reading.shift[0], self.sums[c].shift_left(4), self.sums[c]))),
+            total.eq((old[0] | old[1]).as_signed() + shifted),
+        ]
+        return held
 
     def _tokens(self, m, last):
         """Bank ownership: claimed by the sequencer, full when written, released by the store."""
@@ -139,24 +130,23 @@ class Accumulator(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         n = self._config.n
-        control = self._delay(m, self.control, self._array_latency - 1, "delay")
-        last = None
-        columns = []
+        steps = self._steps(m)
+        first = self._array_latency - 1             # the step that meets column 0
+        reading, columns = steps[first + 1], []
+        add = Mux(reading.first, 0, Cat(~reading.bank, reading.bank))
         for c in range(n):
-            column = m.submodules[f"column{c}"] = _Column(self._config)
-            columns.append(column)
-            m.d.comb += [column.control.eq(control), column.sum.eq(self.sums[c])]
-            if c % 2:
-                control = self._delay(m, control, 1, f"skew{c}")
-        last = self._delay(m, control, WRITTEN, "written")
-        read_bank = self._tokens(m, last)
+            if c % 2 == 0:
+                sums = Signal(2, name=f"add_{c:02}", reset_less=True)   # of bank 0, 1 or none
+                m.d.sync += sums.eq(add)
+                add = sums
+            columns.append(self._column(m, c, steps[first + c // 2:][:WRITTEN + 1], sums))
+        read_bank = self._tokens(m, steps[-1])
         take, taken_bank = Signal(), Signal()       # a cycle later, when the sums are there
         m.d.sync += [take.eq(self.read.take), taken_bank.eq(read_bank)]
         with m.If(take):
             m.d.sync += self.read.bank.eq(taken_bank)
-        for c, column in enumerate(columns):
-            m.d.comb += column.read_address.eq(self.read.address)
+        for c, held in enumerate(columns):
             for b in range(2):
                 with m.If(take & (taken_bank == b)):
-                    m.d.sync += self.read.data[b][c].eq(column.read_data[b])
+                    m.d.sync += self.read.data[b][c].eq(held[b])
         return m

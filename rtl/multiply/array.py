@@ -9,10 +9,14 @@ from spec.config import Config
 
 
 def _delay(m, source, cycles, name):
-    """`source` and its delays by 1..`cycles` registers, which are not reset."""
+    """`source` and its delays by 1..`cycles` registers, which are not reset.
+
+    Numbers in names have two digits: Verilator sorts variables by name, and a compiler
+    vectorises what does the same to neighbours in memory.
+    """
     stages = [source]
     for i in range(cycles):
-        stage = Signal(source.shape(), name=f"{name}_{i}", reset_less=True)
+        stage = Signal(source.shape(), name=f"{name}_{i:02}", reset_less=True)
         m.d.sync += stage.eq(stages[-1])
         stages.append(stage)
     return stages
@@ -29,6 +33,7 @@ class ArrayRow(wiring.Component):
     operand: what the cells of this kind want. code0..: likewise, of each pair of weights.
     write: take the codes into the shadow weights; swap: make the shadow weights the active ones,
     from the next cycle on. Both move right with the operands; codes come delayed from outside.
+    swap_below: for the row below.
     above0.. (not of row 0), below0..: partial sums of each pair, see `PairSum`, as wide as the
     row needs.
     """
@@ -38,38 +43,51 @@ class ArrayRow(wiring.Component):
         self._cell = cell = CELLS[config.row_cell(row)](config.operand_bits)
         self._below = PairSum(cell.value_bits + row.bit_length())
         self._above = PairSum(cell.value_bits + (row - 1).bit_length()) if row else None
-        ports = {"operand": In(cell.operand_bits), "write": In(1), "swap": In(1)}
+        ports = {"operand": In(cell.operand_bits), "write": In(1), "swap": In(1),
+                 "swap_below": Out(1)}
         for pair in range(self._pairs):
             ports |= {f"code{pair}": In(cell.code_bits), f"below{pair}": Out(self._below.bits)}
             if self._above:
                 ports[f"above{pair}"] = In(self._above.bits)
         super().__init__(ports)
 
-    def _weight(self, m, pair, write, swap):
-        """Shadow and active weights of a cell; returns the active ones."""
+    def _weights(self, m):
+        """Shadow and active weights of all cells; returns the active ones.
+
+        Whether the row has anything to do is asked first, and then a simulator has nothing to do.
+        """
         bits = self._cell.code_bits
-        shadow = Signal(bits, name=f"shadow_{pair}", reset_less=True)
-        active = Signal(bits, name=f"active_{pair}", reset_less=True)
-        m.d.sync += [active.eq(Mux(swap, shadow, active)),
-                     shadow.eq(Mux(write, getattr(self, f"code{pair}"), shadow))]
+        shadow, active = (
+            [Signal(bits, name=f"{name}_{pair:02}", reset_less=True) for pair in range(self._pairs)]
+            for name in ("shadow", "active"))
+        writes, swaps = (Signal(self._pairs, name=name, reset_less=True)
+                         for name in ("writes", "swaps"))
+        m.d.sync += [writes.eq(Cat(self.write, writes)), swaps.eq(Cat(self.swap, swaps))]
+        m.d.comb += self.swap_below.eq(swaps[0])
+        for pair in range(self._pairs):
+            with m.If(swaps.any()):
+                with m.If(swaps[pair]):
+                    m.d.sync += active[pair].eq(shadow[pair])
+            with m.If(writes.any()):
+                with m.If(writes[pair]):
+                    m.d.sync += shadow[pair].eq(getattr(self, f"code{pair}"))
         return active
 
     def _sum(self, m, pair, raw):
         """Partial sums of a pair, the products of this row added."""
         sums = self._below
         above = sums.widen(self._above, getattr(self, f"above{pair}")) if self._above else sums.zero
-        word = Signal(sums.bits, name=f"sums_{pair}", reset_less=True)
-        m.d.sync += word.eq(self._cell.add(m, above, raw, sums.width, str(pair)))
+        word = Signal(sums.bits, name=f"sums_{pair:02}", reset_less=True)
+        m.d.sync += word.eq(self._cell.add(m, above, raw, sums.width, f"{pair:02}"))
         return word
 
     def elaborate(self, platform):
         m = Module()
-        last = self._pairs - 1
-        operands = _delay(m, self.operand, last, "operand")
-        writes, swaps = _delay(m, self.write, last, "write"), _delay(m, self.swap, last, "swap")
+        operands = _delay(m, self.operand, self._pairs, "operand")[1:]
+        active = self._weights(m)
         for pair in range(self._pairs):
-            active = self._weight(m, pair, writes[pair], swaps[pair])
-            raw = registered(m, self._cell.multiply(m, operands[pair], active), f"raw_{pair}")
+            products = self._cell.multiply(m, operands[pair], active[pair])
+            raw = registered(m, products, f"raw_{pair:02}")
             m.d.comb += getattr(self, f"below{pair}").eq(self._sum(m, pair, raw))
         return m
 
@@ -130,27 +148,25 @@ class SystolicArray(wiring.Component):
         cell = CELLS[kind](self._config.operand_bits)
         codes = []
         for pair in range(self._config.n // 2):
-            entry = Signal(cell.code_bits, name=f"{kind}_code_{pair}", reset_less=True)
+            entry = Signal(cell.code_bits, name=f"{kind}_code_{pair:02}", reset_less=True)
             m.d.sync += entry.eq(cell.code([self.weight_row[2 * pair],
                                             self.weight_row[2 * pair + 1]]))
-            codes.append(_delay(m, entry, pair, f"{kind}_code_{pair}")[-1])
+            codes.append(_delay(m, entry, pair, f"{kind}_code_{pair:02}")[-1])
         return codes
 
     def elaborate(self, platform):
         m = Module()
         config = self._config
         codes = {kind: self._codes(m, kind) for kind in dict.fromkeys(config.row_cells)}
-        above, swap = None, self.swap
+        above = None
         for r, kind in enumerate(config.row_cells):
             row = m.submodules[f"row{r}"] = ArrayRow(config, r)
             operand = _delay(m, self.operands[r], r, f"skew_{r}")[-1]
-            write, entry = Signal(reset_less=True), Signal.like(row.operand, reset_less=True)
-            swap = _delay(m, swap, 1, f"swap_{r}")[-1]
-            m.d.sync += [
-                write.eq(self.weight_enable & (self.weight_index == r)),
-                entry.eq(CELLS[kind](config.operand_bits).operand(operand)),
+            m.d.comb += [
+                row.operand.eq(CELLS[kind](config.operand_bits).operand(operand)),
+                row.write.eq(self.weight_enable & (self.weight_index == r)),
+                row.swap.eq(above.swap_below if above else self.swap),
             ]
-            m.d.comb += [row.operand.eq(entry), row.write.eq(write), row.swap.eq(swap)]
             for p, code in enumerate(codes[kind]):
                 m.d.comb += getattr(row, f"code{p}").eq(code)
                 if r:

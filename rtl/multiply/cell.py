@@ -17,10 +17,10 @@ def _flip_top(value: Value) -> Value:
     return Cat(value[:-1], ~value[-1])
 
 
-def _extend(value: Value, width: int) -> Value:
-    """The bits of a signed value of at most `width` bits; one choice, as simulators like it."""
+def _extend(value: Value, width: int, sign: Value) -> Value:
+    """A value and its sign as `width` bits; one choice, as simulators like it."""
     more = width - len(value)
-    return Cat(value, Mux(value[-1], Const((1 << more) - 1, more), Const(0, more)))
+    return Cat(value, Mux(sign, Const((1 << more) - 1, more), Const(0, more)))
 
 
 class MultiplyCell:
@@ -79,7 +79,7 @@ class MultiplyCell:
         addend = Signal(start + 2 * width + 1, name=f"addend_{name}", reset_less=True)
         total = Signal.like(addend, name=f"total_{name}")
         upper = _flip_top(high)
-        m.d.sync += addend.eq(Cat(*carries, _extend(low, width), high_carry, upper))
+        m.d.sync += addend.eq(Cat(*carries, _extend(low, width, low[-1]), high_carry, upper))
         m.d.comb += total.eq(addend + Cat(addend[:start], above[:width], addend[start + width],
                                           above[width:]))
         return Cat(total[start:start + width], total[start + width + 1:])
@@ -109,19 +109,18 @@ class PackedCell(MultiplyCell):
         x, bits = operand.as_signed(), 2 * self.bits + 8
         wide = Signal(signed(max(self.bits, NATIVE_BITS - self.code_bits)))
         m.d.comb += wide.eq(x)
-        return [(code.as_signed() * wide)[:bits], code[WEIGHT_BITS - 1] ^ x[-1]]
+        return [Cat((code.as_signed() * wide)[:bits], code[WEIGHT_BITS - 1] ^ x[-1])]
 
-    def lower(self, registered: list[Value]) -> Value:
-        """The signed lower product."""
-        product, differ = registered
-        field = product[:self.bits + 3]
-        return Cat(field, field[-1] & differ).as_signed()
+    def lower(self, registered: list[Value], width: int) -> Value:
+        """The lower product, extended to `width` bits."""
+        field, differ = registered[0][:self.bits + 3], registered[0][-1]
+        return _extend(field, width, field[-1] & differ)
 
     def add(self, m, above, registered, width, name):
         split = self.bits + 3
         upper = _flip_top(registered[0][split:split + self.value_bits])
         addend = Signal(2 * width, name=f"addend_{name}", reset_less=True)
-        m.d.sync += addend.eq(Cat(_extend(self.lower(registered), width), upper))
+        m.d.sync += addend.eq(Cat(self.lower(registered, width), upper))
         return (addend + above)[:2 * width]
 
 

@@ -108,7 +108,7 @@ class StepScale(wiring.Component):
             sixteens.eq(one_hot(self.shift[4:], 3)), shift.eq(self.shift[:4]),
         ]
         for k in range(self._lanes):
-            i = Signal(signed(MID_BITS), name=f"i{k}_0")
+            i = Signal(signed(MID_BITS), name=f"early{k}", reset_less=True)
             m.d.sync += i.eq(self.i[k])
             x = window(product(m, i, scaled, f"product{k}"), 1)
             x = shifted(m, x, sixteens, shift, 1, CARRIER_BITS, f"eights{k}")
@@ -153,8 +153,9 @@ class RowScale(wiring.Component):
 
     def _factor(self, m, lane):
         """(mantissa * 8 / 2**(shift % 4), shift / 4 beside the product), of 1 if not enabled."""
-        mantissa = Signal(ROW_MANTISSA_BITS + 3, name=f"mantissa{lane}")
-        fours = [Signal(ROW_SHIFT_BITS - 2, name=f"fours{lane}_{k}") for k in range(3)]
+        mantissa = Signal(ROW_MANTISSA_BITS + 3, name=f"mantissa{lane}", reset_less=True)
+        fours = [Signal(ROW_SHIFT_BITS - 2, name=f"fours{lane}_{k}", reset_less=True)
+                 for k in range(3)]
         factor = self.factors[lane]
         shift = factor[ROW_MANTISSA_BITS:]
         m.d.sync += [

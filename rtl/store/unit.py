@@ -78,9 +78,12 @@ class StoreUnit(wiring.Component):
         config = self._config
         m.submodules.sets = sets = ParameterSets(config)
         m.submodules.second = second = SecondOperand(config)
-        m.submodules.requantise = requantise = Requantise(config.store_lanes)
+        requantise, moving = Requantise(config.store_lanes), Signal()
+        # at rest it takes no power, and a simulator no time
+        m.submodules.requantise = EnableInserter(moving)(requantise)
         self._fetch(m, sets, second)
         tags = [Signal(TAG, name=f"tag{k}") for k in range(self.latency + 1)]
+        m.d.sync += moving.eq(Cat(tag.valid for tag in tags[:-1]).any())
         m.d.sync += [later.eq(earlier) for earlier, later in pairwise(tags)]
         self._issue(m, tags, sets, second)
         self._arithmetic(m, tags, sets, second, requantise)

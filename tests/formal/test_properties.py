@@ -52,15 +52,17 @@ def test_wrong_rounding_is_seen(wrong):
 class NoBorrow(PackedCell):
     """Takes the lower field as it is, as if it had borrowed nothing."""
 
-    def lower(self, registered):
-        return Cat(super().lower(registered)[:-1], Const(0, 1)).as_signed()
+    def lower(self, registered, width):
+        field = registered[0][:self.bits + 3]
+        return Cat(field, Const(0, width - len(field)))
 
 
 class BorrowFromTheField(PackedCell):
     """Takes the lower field's top bit for its sign: wrong for -8 * -512 alone."""
 
-    def lower(self, registered):
-        return super().lower(registered)[:-1].as_signed()
+    def lower(self, registered, width):
+        field = registered[0][:self.bits + 3]
+        return Cat(field, field[-1].replicate(width - len(field)))
 
 
 class NoCarry(BoothCell):

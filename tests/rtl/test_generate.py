@@ -12,7 +12,7 @@ from rtl.generate import TOP, generate, generate_cached, ports, sidecar
 from spec.config import PRESETS
 
 CONFIG = PRESETS["n4"]
-VERILOG_SHA256 = "e7f51fcc2a9e71bbba0c8f34e288733400ca25ec4b8a72553aa99ca0d894ada6"
+VERILOG_SHA256 = "a86739b5b0187efc22135504ed0cb83704961470d090af4cd91dcb383afd8612"
 
 
 def test_generation_is_deterministic_and_cached():
