@@ -43,7 +43,7 @@ ARRAY_TO_BANK = 3       # from the last sum out of the array to a complete bank
 # rtl/store
 GROUPS = 4              # cycles per output word
 SUMS_LATENCY = 4        # from a group issued to the stages
-AHEAD = 2               # from a group issued to the read of its parameters
+AHEAD = 1               # from a group issued to the read of its parameters
 STAGES = {"channel": 5, "row scale": 4, "timestep": 5, "bias": 1, "second": 1}
 OUTPUT = 1              # from the last group at the writer to an address issued
 MOVED = 2               # from there to the second beat of its word; from here memory counts

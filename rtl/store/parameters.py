@@ -11,7 +11,7 @@ from spec.config import Config
 from spec.fixed import MULTIPLIER_BITS
 
 GROUPS = 4          # lane groups of a word, one per cycle
-READ_LATENCY = 2    # cycles from an address to its lane group, here and in `second`
+READ_LATENCY = 3    # cycles from an address to its lane group, here and in `second`
 
 
 def group_address() -> data.StructLayout:
@@ -24,11 +24,12 @@ def read_group(m, port, group, layout, name):
 
     `port` is a synchronous memory port whose lowest address bit is group[1].
     """
-    upper, chosen = Signal(name=f"{name}_upper"), Signal(layout, name=f"{name}_group")
-    half = len(port.data) // 2
+    word = Signal(len(port.data), name=f"{name}_word", reset_less=True)    # the memory's own
+    upper, chosen = Signal(2, name=f"{name}_upper"), Signal(layout, name=f"{name}_group")
+    half = len(word) // 2
     m.d.sync += [
-        upper.eq(group[0]),
-        chosen.eq(Mux(upper, port.data[half:], port.data[:half])),
+        upper.eq(Cat(group[0], upper)), word.eq(port.data),
+        chosen.eq(Mux(upper[1], word[half:], word[:half])),
     ]
     return chosen
 

@@ -12,7 +12,7 @@ from rtl.generate import TOP, generate, generate_cached, ports, sidecar
 from spec.config import PRESETS
 
 CONFIG = PRESETS["n4"]
-VERILOG_SHA256 = "a86739b5b0187efc22135504ed0cb83704961470d090af4cd91dcb383afd8612"
+VERILOG_SHA256 = "cdc1817bb82ddbfe80e1f5463aaf78bbeace1e384cb27b854fe7f2f8d4affe8f"
 
 
 def test_generation_is_deterministic_and_cached():

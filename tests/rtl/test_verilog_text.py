@@ -1,4 +1,4 @@
-"""The changed Verilog is the hardware that Yosys wrote: proved by Yosys for all kinds of process."""
+"""The changed Verilog is the hardware that Yosys wrote: proved by Yosys for every kind."""
 
 import re
 
