@@ -133,11 +133,13 @@ class Core(wiring.Component):
     def _connect_memory(self, m, control, fetch, units):
         """Units to engines; the store reader serves the fetch unit until the layer runs."""
         load, multiply, store = units
+        owned = Signal()        # a layer runs; a cycle later, long before it reads anything
+        m.d.sync += owned.eq(control.running)
         connect(m, load.read, self._load_reader.port)
         connect(m, multiply.read, self._weight_reader.port)
         connect(m, store.word, self._writer.word)
         port = self._store_reader.port
-        for unit, selected in ((fetch, ~control.running), (store, control.running)):
+        for unit, selected in ((fetch, ~owned), (store, owned)):
             with m.If(selected):
                 m.d.comb += [
                     port.request.valid.eq(unit.read.request.valid),

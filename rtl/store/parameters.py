@@ -66,16 +66,20 @@ class ParameterSets(wiring.Component):
         index = Signal(3)                   # beat 0..3 of set 0 or 1
         taken, filled, free = Signal(), Signal(range(3)), Signal(range(3), init=2)
         complete, begun = Signal(), Signal()    # begun: one cycle late, `free` is wanted in four
+        next_index, next_free = Signal(3), Signal(range(3))
+        ready = Signal(init=1)              # within a set, or one is free
         m.d.comb += [
-            self.beat.ready.eq((index[:2] != 0) | (free != 0)),
+            next_index.eq(index + taken), next_free.eq(free + self.release - begun),
+            self.beat.ready.eq(ready),
             taken.eq(self.beat.valid & self.beat.ready),
             complete.eq(taken & (index[:2] == 3)),
             self.available.eq(filled != 0),
         ]
         m.d.sync += [
-            index.eq(index + taken),
+            index.eq(next_index), free.eq(next_free),
+            ready.eq((next_index[:2] != 0) | (next_free != 0)),
             filled.eq(filled + complete - self.claim),
-            begun.eq(taken & (index[:2] == 0)), free.eq(free + self.release - begun),
+            begun.eq(taken & (index[:2] == 0)),
             self.number.eq(self.number ^ self.claim),
         ]
         lanes = self._config.store_lanes

@@ -51,7 +51,7 @@ class SecondOperand(wiring.Component):
         complete, unclaimed = Signal(), Signal(range(WORDS + 1))
         freed = Signal()
         m.d.comb += [
-            self.beat.ready.eq(beats != 2 * WORDS),
+            self.beat.ready.eq(~beats[-1]),     # never more than 2 * WORDS, a power of two
             write.en.eq(self.beat.valid & self.beat.ready),
             write.data.eq(self.beat.payload),
             complete.eq(write.en & write.addr[0]),
