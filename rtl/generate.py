@@ -16,6 +16,9 @@ from spec.config import Config
 from spec.registers import REGISTERS
 
 TOP = "hqdm_core"
+# When this process began: sources edited later are not what it generates from.
+_SOURCES = files_hash(
+    file for folder in ("rtl", "spec") for file in (REPOSITORY / folder).rglob("*.py"))
 
 
 def to_verilog(component: Any, name: str) -> str:
@@ -37,9 +40,8 @@ def generate_cached(config: Config, cache: Path | None = None) -> str:
     ----------
     cache: directory of the build cache; by default `rtl.cache.cache_root()`.
     """
-    sources = [*(REPOSITORY / "rtl").rglob("*.py"), *(REPOSITORY / "spec").rglob("*.py")]
     fields = json.dumps(asdict(config), sort_keys=True)
-    key = content_hash(files_hash(sources), fields, amaranth.__version__)
+    key = content_hash(_SOURCES, fields, amaranth.__version__)
 
     def make(directory: Path) -> None:
         (directory / f"{TOP}.v").write_text(generate(config), encoding="utf-8")

@@ -12,7 +12,7 @@ from rtl.generate import TOP, generate, generate_cached, ports, sidecar
 from spec.config import PRESETS
 
 CONFIG = PRESETS["n4"]
-VERILOG_SHA256 = "cdc1817bb82ddbfe80e1f5463aaf78bbeace1e384cb27b854fe7f2f8d4affe8f"
+VERILOG_SHA256 = "a03fe3e408ad7d21ca9ecc7db307f97bfc3ccddfbb1e8ee4f394623b6142489d"
 
 
 def test_generation_is_deterministic_and_cached():
