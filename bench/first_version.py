@@ -1,8 +1,9 @@
 """The core against the repository's first: `python -m bench.first_version [--config n32]`.
 
-Clones this repository at the last commit of the first version (layers, no networks), builds the simulators of
-both cores, cold, on two cores, and lets them run the same layer in turns: seconds to generate and
-to build, simulated cycles per second, and the ratio of these. Needs the repository's history.
+Clones this repository at the last commit of its first version (layers, no networks), builds the
+simulators of both cores, cold, on two processors, and lets them run the same layer in turns:
+seconds to generate and to build, simulated cycles per second, and the ratio of these. Needs the
+repository's history.
 """
 
 import argparse
