@@ -1,4 +1,4 @@
-"""The whole core behind cocotbext-axi, run by the real driver: layers, AXI errors, soft reset."""
+"""The whole core behind cocotbext-axi, run by the real driver: layers, AXI errors, resets."""
 
 import os
 
@@ -128,12 +128,31 @@ async def soft_reset(dut):
     assert not int(bench.dut.interrupt.value)
 
 
+@cocotb.test(timeout_time=10, timeout_unit="ms")
+async def reset_of_one_cycle(dut):
+    bench, transport = await begin(dut, 0.2)
+    driver = await in_thread(Driver, transport, CONFIG)
+
+    def begin_layer(reads):
+        program = start_layer(driver, "channel", reads)
+        driver.start(program.descriptor_address, 1)
+        for _ in range(reads):
+            assert driver.read("status") & 1
+
+    for reads in range(1, 60, 4):
+        await in_thread(begin_layer, reads)
+        await bench.reset(cycles=1)
+        assert not await in_thread(driver.read, "status")
+        driver = await in_thread(Driver, transport, CONFIG)      # its settings are lost
+        await in_thread(check_layer, driver, "conv1x1", reads)
+
+
 @pytest.mark.parametrize("pause, seed", [(0.0, 1), (0.3, 2)])
 def test_layers(pause, seed):
     run_core(CONFIG, __name__, testcase="layers", seed=seed,
              parameters={"PAUSE": str(pause), "SEED": str(seed)})
 
 
-@pytest.mark.parametrize("testcase", ["axi_errors", "soft_reset"])
+@pytest.mark.parametrize("testcase", ["axi_errors", "soft_reset", "reset_of_one_cycle"])
 def test_faults(testcase):
     run_core(CONFIG, __name__, testcase=testcase, seed=5)

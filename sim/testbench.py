@@ -181,10 +181,10 @@ class Testbench:
         self.ports = [ReadPort(dut, "load", self.memory), ReadPort(dut, "weight", self.memory),
                       ReadPort(dut, "store", self.memory), WritePort(dut, "store", self.memory)]
 
-    async def reset(self) -> None:
-        """Hold `aresetn` low for four cycles."""
+    async def reset(self, cycles: int = 4) -> None:
+        """Hold `aresetn` low, for core and memory ports alike."""
         self.dut.aresetn.value = 0
-        await self.clock.cycles(4)
+        await self.clock.cycles(cycles)
         self.dut.aresetn.value = 1
         await self.clock.cycles(2)
 
