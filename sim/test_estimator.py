@@ -12,6 +12,7 @@ import pytest
 from bench.estimator import random_plans
 from firmware.compare import make_layer
 from firmware.cycles.model import MemoryTiming, estimate
+from firmware.tiling import candidates
 from sim.measure import counters, error, stall_error
 from sim.runtime.device import MemoryModel
 from spec import Store, StoreStages, config_by_name
@@ -60,6 +61,18 @@ def test_same_cycles_as_the_rtl(name, label, latency):
     assert (found.cycles, found.busy) == (measured["cycles"], measured["busy"])
     assert found.beats == {port: measured[f"{port}_beats"] for port in found.beats}
     assert stall_error(found, measured) <= STALL_GATE
+
+
+def test_bursts_as_short_as_the_time_between_them():
+    """Chunks of one word out of several: two beats a burst, and no FIFO ever fills."""
+    layer = make_layer(op="conv1x1", channels=(26,), out_channels=10, height=11, width=13,
+                       act_bits=8)
+    config = config_by_name("n8")
+    plans = [plan for plan in candidates(layer, config) if plan.chunk_words == 1]
+    assert len(plans) > 3
+    for tiles in plans:
+        found = estimate(layer, config, tiles, MemoryTiming(latency=10))
+        assert found.cycles == counters(layer, config, MemoryModel(latency=10), tiles)["cycles"]
 
 
 @pytest.mark.parametrize("name", ["n4", "n8"])

@@ -33,6 +33,11 @@ class Chunk:
         return sum(beats for beats, _ in self.unit)
 
     @property
+    def mean(self) -> float:
+        """Beats of a burst, on average."""
+        return self.unit_beats / len(self.unit)
+
+    @property
     def ending(self) -> tuple[int, int, int]:
         """Beats of the last request, of its last burst, and of the last burst before it."""
         left = self.beats % self.unit_beats or self.unit_beats

@@ -1,6 +1,6 @@
 """A read port: the AXI reader, its FIFO and the memory behind it, beat by beat."""
 
-from math import ceil, lcm
+from math import ceil, inf, lcm
 
 from firmware.cycles.constants import BEAT, GAP, ISSUE, NEVER, ROOM, SPLIT
 from spec.config import BURST_BEATS
@@ -63,6 +63,15 @@ class ReadPort:
             return 0
         window = max(1, min(self._depth // beats, self._outstanding))
         return step * window / (ROOM + ISSUE + self._latency + BEAT + span)
+
+    def filling(self, mean: float) -> float:
+        """Cycles until the FIFO is full in spite of a unit that takes a beat in each.
+
+        `mean`: beats of a burst. Bursts that are hardly longer than the cycles between them fill
+        it slowly or never.
+        """
+        gain = mean / self._gap - 1 / self.interval
+        return self._depth / gain if gain > 0 else inf
 
     def burst(self, beats: int, earliest: int) -> None:
         """Issue a burst, in the cycle `earliest` or later."""

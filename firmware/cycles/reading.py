@@ -69,7 +69,7 @@ class Reading:
         """
         block = lcm(self._chunk.unit_beats, FIFO_BEATS)
         self.take(min(self.left, self._pending or 1), earliest)
-        if self._port.fluent and self.left > 2 * FIFO_BEATS:
+        if self._port.fluent and self.left > 2 * FIFO_BEATS + self._port.filling(self._chunk.mean):
             self._flow()
         while self.left:
             left = self._left + self._pending       # of the nibble pass
