@@ -71,6 +71,7 @@ def draw(result: dict[str, Any]) -> bytes:
     for axis, column in zip(figure.subplots(1, len(columns), sharey=True), columns, strict=True):
         counts = [result["units"][unit][column] for unit in units]
         bars = axis.barh(units, counts, height=0.75)
+        axis.locator_params(axis="x", nbins=4)      # so that labels of five digits fit
         axis.bar_label(bars, [f"{n:,}" if n else "" for n in counts], fontsize=6, padding=2)
         axis.set_title(f"{TITLES[column]}: {result[column]:,}", fontsize=8)
         axis.margins(x=0.2, y=0.01)
