@@ -182,10 +182,15 @@ def main() -> int:
     arguments = parser.parse_args()
     memories = [Memory(latency, bandwidth) for bandwidth in arguments.bandwidth
                 for latency in arguments.memory_latency]
-    if arguments.random:
-        found = list(random_rows(arguments.random, arguments.seed, arguments.config, memories))
-    else:
-        found = list(rows(read_network(arguments.model), arguments.config, memories))
+    if arguments.random is not None and arguments.random < 1:
+        parser.error(f"--random: wanted at least 1 layer, got {arguments.random}")
+    try:
+        found = list(
+            rows(read_network(arguments.model), arguments.config, memories)
+            if arguments.random is None else
+            random_rows(arguments.random, arguments.seed, arguments.config, memories))
+    except ValueError as error:
+        parser.error(str(error))
     if arguments.json:
         print(json.dumps(summary(found) | {"rows": [asdict(r) for r in found]}))
     else:

@@ -10,6 +10,7 @@ import pytest
 from bench.estimator import (
     Row,
     distinct,
+    main,
     positive,
     print_table,
     random_plans,
@@ -62,3 +63,17 @@ def test_bandwidth():
     for text in ("0", "-1", "1/0", "fast"):
         with pytest.raises(ArgumentTypeError, match="above 0, got"):
             positive(text)
+
+
+@pytest.mark.parametrize(("arguments", "wanted"), [
+    (["--random", "0"], "at least 1 layer, got 0"),
+    (["--config", "n5"], "n5"),
+    (["--memory-latency", "0"], "latency: wanted 1"),
+    (["--bandwidth", "-1"], "above 0, got '-1'"),
+])
+def test_bad_arguments_are_one_line(arguments, wanted, monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["estimator", *arguments])
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    assert stopped.value.code == 2
+    assert wanted in capsys.readouterr().err.splitlines()[-1]
