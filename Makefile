@@ -6,7 +6,7 @@ VENV        := .venv
 BIN         := $(VENV)/bin
 READY       := $(VENV)/ready
 JOBS        ?= 2
-FOLDERS     := spec golden rtl sim firmware tests bench formal examples
+FOLDERS     := spec kit golden rtl learn cycles firmware fpga sim cli tests bench formal examples
 MODEL       ?= models/cifar10
 SAMPLES     ?= build/sample
 

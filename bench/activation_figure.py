@@ -17,13 +17,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from golden.evaluation.extractors import wanted_package
-from golden.evaluation.images import labels_of
-from golden.models.checkpoint import write_bytes_atomically
-from golden.models.files import load_unet
-from golden.models.sampler import guided, initial_noise, run_ddim
-from golden.models.unet import ClassConditionalUNet
-from golden.qat.rotation import effective_order, rotate
+from hqdm.kit.tensor_file import write_bytes_atomically
+from hqdm.learn.diffusion.files import load_unet
+from hqdm.learn.diffusion.sampler import guided, initial_noise, run_ddim
+from hqdm.learn.diffusion.unet import ClassConditionalUNet
+from hqdm.learn.evaluation.extractors import wanted_package
+from hqdm.learn.evaluation.images import labels_of
+from hqdm.learn.qat.rotation import effective_order, rotate
 
 KINDS = (".conv1", ".conv2", ".attn1.to_q", ".ff.net.0.proj", ".ff.net.2")
 LAYERS, TIMESTEPS = 6, 3

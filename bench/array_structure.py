@@ -19,12 +19,12 @@ from amaranth import Const, Module, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from rtl.cache import write_atomically
-from rtl.generate import to_verilog
-from rtl.multiply.array import SystolicArray
-from sim.runtime.build import CONTROL, CXX_FLAGS, JOBS, OPTIMISATION, VERILATOR_FLAGS
-from sim.verilator import WAIVERS, run_tool, verilator_root
-from spec.config import PRESETS, Config
+from hqdm.kit.cache import write_atomically
+from hqdm.rtl.generate import to_verilog
+from hqdm.rtl.multiply.array import SystolicArray
+from hqdm.sim.runtime.build import CONTROL, CXX_FLAGS, JOBS, OPTIMISATION, VERILATOR_FLAGS
+from hqdm.sim.verilator import WAIVERS, run_tool, verilator_root
+from hqdm.spec.config import PRESETS, Config
 
 HARNESS = """
 #include "Vcore.h"

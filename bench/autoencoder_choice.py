@@ -17,12 +17,12 @@ import torch.nn.functional as F
 from diffusers import AutoencoderKL, VQModel
 from torch import Tensor, nn
 
-from golden.data.cifar10 import Dataset, load_cifar10
-from golden.models.autoencoder import make_autoencoder, to_images, to_signal
-from golden.models.presets import AUTOENCODERS, AutoencoderPreset
-from golden.train.autoencoder import GRADIENT_WEIGHT, KL_WEIGHT
-from golden.train.batches import Batches
-from golden.train.losses import gradient_loss
+from hqdm.learn.data.cifar10 import Dataset, load_cifar10
+from hqdm.learn.diffusion.autoencoder import make_autoencoder, to_images, to_signal
+from hqdm.learn.diffusion.presets import AUTOENCODERS, AutoencoderPreset
+from hqdm.learn.train.autoencoder import GRADIENT_WEIGHT, KL_WEIGHT
+from hqdm.learn.train.batches import Batches
+from hqdm.learn.train.losses import gradient_loss
 
 CODES, COMMITMENT = 8192, 0.25
 Step = Callable[[Tensor], tuple[Tensor, Tensor]]    # signal to (output, further losses)

@@ -10,10 +10,10 @@ import time
 from pathlib import Path
 
 from bench.utilisation import LATENCY, TIMESTEP, layers
-from firmware.compare import compare_layer
-from rtl.generate import generate_cached
-from sim.runtime.build import build
-from spec import Config, config_by_name
+from hqdm.rtl.generate import generate_cached
+from hqdm.sim.compare_layer import compare_layer
+from hqdm.sim.runtime.build import build
+from hqdm.spec import Config, config_by_name
 
 
 def measure(config: Config, cache: Path) -> str:

@@ -12,14 +12,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from firmware.fpga.area import packed_area
-from firmware.fpga.devices import device_by_name
-from firmware.fpga.synthesis import Design, synthesise
-from firmware.fpga.tools import Tools
-from rtl.cache import write_atomically
-from rtl.generate import to_verilog
-from rtl.multiply.array import ArrayRow
-from spec.config import PRESETS
+from hqdm.fpga.area import packed_area
+from hqdm.fpga.devices import device_by_name
+from hqdm.fpga.synthesis import Design, synthesise
+from hqdm.fpga.tools import Tools
+from hqdm.kit.cache import write_atomically
+from hqdm.rtl.generate import to_verilog
+from hqdm.rtl.multiply.array import ArrayRow
+from hqdm.spec.config import PRESETS
 
 CONFIG, DEVICE = PRESETS["n8"], "ecp5-85k"
 # label -> (kind of cell, multipliers may be used)

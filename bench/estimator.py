@@ -17,13 +17,13 @@ from fractions import Fraction
 from itertools import islice
 from pathlib import Path
 
-from firmware.cycles.model import MemoryTiming, estimate
-from firmware.device_layers import device_layers
-from firmware.tiling import TilePlan, candidates
-from golden.random import random_layer
-from sim.measure import counters, error, stall_error
-from sim.runtime.device import MemoryModel
-from spec import Config, Layer, Network, config_by_name
+from hqdm.cycles.model import MemoryTiming, estimate
+from hqdm.cycles.tiling import TilePlan, candidates
+from hqdm.golden.random import random_layer
+from hqdm.sim.measure import counters, error, stall_error
+from hqdm.sim.runtime.device import MemoryModel
+from hqdm.spec import Config, Layer, Network, config_by_name
+from hqdm.spec.device_layers import device_layers
 
 SHIPPED = Path(__file__).parent.parent / "models" / "cifar10" / "w4a4.integers.safetensors"
 TOTAL_GATE, LAYER_GATE = 0.02, 0.05
@@ -52,10 +52,10 @@ def read_network(model: str | None) -> Network:
     if model is None and not SHIPPED.is_file():
         model = "cifar10"
     if model is None or model.endswith(".safetensors"):
-        from golden.network.checkpoint import load_network
+        from hqdm.golden.network.network_file import load_network
         return load_network(SHIPPED if model is None else Path(model))[0].network
-    from firmware.models.library import read_model
-    from firmware.models.shapes import shapes
+    from hqdm.firmware.catalogue.library import read_model
+    from hqdm.firmware.catalogue.shapes import shapes
     return shapes(read_model(model)).network
 
 

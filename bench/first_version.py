@@ -16,39 +16,44 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from rtl.cache import REPOSITORY, write_atomically
-from spec.config import PRESETS
+from hqdm.kit.cache import ROOT, write_atomically
+from hqdm.spec.config import PRESETS
 
 FIRST = "dce26c6"
 LABELS = ("first version", "this version")
 ROUNDS = 5
+PREFIX = "hqdm."         # of the subpackages; the first version's were packages of their own
+COMPARE = {True: "firmware.compare", False: "hqdm.sim.compare_layer"}
 BUILD = """
 import json, sys, time
-from rtl.generate import generate_cached
-from sim.runtime.build import build
-from spec import config_by_name
+from {prefix}rtl.generate import generate_cached
+from {prefix}sim.runtime.build import build
+from {prefix}spec import config_by_name
 config = config_by_name(sys.argv[1])
 start = time.perf_counter()
 text = generate_cached(config)
 generated = time.perf_counter()
 build(config)
-print(json.dumps({"verilog_mb": len(text) / 1e6, "generation_s": generated - start,
-                  "build_s": time.perf_counter() - generated}))
+print(json.dumps({{"verilog_mb": len(text) / 1e6, "generation_s": generated - start,
+                   "build_s": time.perf_counter() - generated}}))
 """
 RUN = """
 import json, sys
 from bench.utilisation import LATENCY, TIMESTEP, layers
-from firmware.compare import compare_layer
-from spec import config_by_name
+from {compare} import compare_layer
+from {prefix}spec import config_by_name
 result = compare_layer(next(iter(layers().values())), config_by_name(sys.argv[1]),
                        timestep=TIMESTEP, memory_latency=LATENCY)
-print(json.dumps({key: result[key] for key in ("mismatches", "cycles", "cycles_per_second")}))
+print(json.dumps({{key: result[key] for key in ("mismatches", "cycles", "cycles_per_second")}}))
 """
 
 
 def python(code: str, config: str, folder: Path, cache: Path) -> dict[str, Any]:
     """What `code` prints, run on the sources in `folder` with a build cache of its own."""
-    environment = {**os.environ, "PYTHONPATH": str(folder), "XDG_CACHE_HOME": str(cache),
+    old = not (folder / "src").exists()
+    code = code.format(prefix="" if old else PREFIX, compare=COMPARE[old])
+    path = os.pathsep.join([str(folder), str(folder / "src")])
+    environment = {**os.environ, "PYTHONPATH": path, "XDG_CACHE_HOME": str(cache),
                    "OMP_NUM_THREADS": "1"}
     done = subprocess.run([sys.executable, "-c", code, config], cwd=folder, env=environment,
                           text=True, capture_output=True, check=True)
@@ -58,10 +63,10 @@ def python(code: str, config: str, folder: Path, cache: Path) -> dict[str, Any]:
 def compare(config: str, commit: str, temporary: Path) -> dict[str, dict[str, Any]]:
     """Figures of both versions by label; speeds are medians over rounds in which both run."""
     first = temporary / "first"
-    for command in (["clone", "--quiet", "--no-checkout", str(REPOSITORY), str(first)],
+    for command in (["clone", "--quiet", "--no-checkout", str(ROOT), str(first)],
                     ["-C", str(first), "checkout", "--quiet", commit]):
         subprocess.run(["git", *command], check=True)
-    folders = dict(zip(LABELS, (first, REPOSITORY), strict=True))
+    folders = dict(zip(LABELS, (first, ROOT), strict=True))
     found = {label: python(BUILD, config, folder, temporary) for label, folder in folders.items()}
     runs: dict[str, list[dict[str, Any]]] = {label: [] for label in LABELS}
     for _ in range(ROUNDS):

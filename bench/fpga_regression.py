@@ -13,10 +13,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from firmware.configs import read_config
-from firmware.fpga.build import Options, build, core_design
-from firmware.fpga.devices import device_by_name
-from rtl.cache import write_atomically
+from hqdm.fpga.build import Options, build, core_design
+from hqdm.fpga.devices import device_by_name
+from hqdm.kit.cache import write_atomically
+from hqdm.spec.config_file import read_config
 
 ACCEPTED = Path(__file__).with_name("fpga_accepted.json")
 TARGETS = (("n4", "ecp5-25k"), ("n8", "ecp5-85k"))
@@ -27,7 +27,7 @@ Row = tuple[str, float, float | None, bool]
 
 
 def figures(result: dict[str, Any]) -> Figures:
-    """What is kept of a result of `firmware.fpga.build.build`."""
+    """What is kept of a result of `hqdm.fpga.build.build`."""
     return {key: result[key] for key in (*COUNTS, CLOCK) if result[key] is not None}
 
 

@@ -11,8 +11,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from firmware.fpga.devices import ROUTERS
-from rtl.cache import write_atomically
+from hqdm.fpga.devices import ROUTERS
+from hqdm.kit.cache import write_atomically
 
 DOCS = Path(__file__).parent.parent / "docs"
 BEGIN, END = "<!-- figures -->\n", "<!-- end of figures -->\n"

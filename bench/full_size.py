@@ -11,9 +11,9 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from firmware.compare import compare_layer, make_layer
-from firmware.cycles.model import MemoryTiming, estimate
-from spec import Config, Layer, config_by_name
+from hqdm.cycles.model import MemoryTiming, estimate
+from hqdm.sim.compare_layer import compare_layer, make_layer
+from hqdm.spec import Config, Layer, config_by_name
 
 TIMESTEPS, TIMESTEP = 20, 7
 GATE = 0.05

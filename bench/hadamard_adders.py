@@ -15,9 +15,9 @@ from pathlib import Path
 
 from amaranth.back import rtlil
 
-from rtl.load.hadamard import Hadamard
-from spec.config import PRESETS, Config
-from spec.fixed import CARRIER_BITS, QUANTISED_BITS
+from hqdm.rtl.load.hadamard import Hadamard
+from hqdm.spec.config import PRESETS, Config
+from hqdm.spec.fixed import CARRIER_BITS, QUANTISED_BITS
 
 SCRIPT = "read_rtlil design.il; proc; opt; json -o cells.json"
 STAGE = re.compile(r"^top\.(lane|time)_stage\d+$")

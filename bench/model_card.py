@@ -13,10 +13,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from golden.evaluation.report import COLUMNS, caption, markdown, table
-from golden.evaluation.subjects import kind_of
-from golden.models.checkpoint import Checkpoint, load_checkpoint, write_bytes_atomically
-from golden.qat.methods import Method
+from hqdm.kit.tensor_file import Checkpoint, load_checkpoint, write_bytes_atomically
+from hqdm.learn.evaluation.report import COLUMNS, caption, markdown, table
+from hqdm.learn.evaluation.subjects import kind_of
+from hqdm.learn.qat.methods import Method
 
 PENDING = "*pending*"
 

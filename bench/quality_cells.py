@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from golden.qat.methods import ConvAxis, Method, make_method
+from hqdm.learn.qat.methods import ConvAxis, Method, make_method
 
 OTHER_BITS = ((8, 8), (8, 4), (4, 8), (3, 4), (2, 4))
 ORDERS = (3, 4, 5, 6)

@@ -6,8 +6,8 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
-from golden.evaluation.report import markdown
-from golden.models.checkpoint import write_bytes_atomically
+from hqdm.kit.tensor_file import write_bytes_atomically
+from hqdm.learn.evaluation.report import markdown
 
 COLUMNS = ("method", "rotation", "range", "bits", "budget", "seeds", "n", "FD", "KID x1000", "IS",
            "precision", "recall", "PSNR, dB", "cosine",

@@ -20,16 +20,16 @@ from filelock import FileLock, Timeout
 
 from bench.quality_cells import Cell, table_cells
 from bench.quality_report import summary, write
-from firmware.commands.evaluate import find_decoder
-from firmware.commands.quantize import load_teacher
-from golden.data.cifar10 import Dataset, load_cifar10
-from golden.evaluation.extractors import Extractor, make_extractor
-from golden.evaluation.run import Plan, Real, evaluate, real_features
-from golden.evaluation.subjects import load_subject
-from golden.models.checkpoint import write_bytes_atomically
-from golden.qat.distil import Recipe
-from golden.qat.run import Job, quantise
-from golden.train.options import choose_device, hardware, tune
+from hqdm.cli.evaluate import find_decoder
+from hqdm.cli.quantize import load_teacher
+from hqdm.kit.tensor_file import write_bytes_atomically
+from hqdm.learn.data.cifar10 import Dataset, load_cifar10
+from hqdm.learn.evaluation.extractors import Extractor, make_extractor
+from hqdm.learn.evaluation.run import Plan, Real, evaluate, real_features
+from hqdm.learn.evaluation.subjects import load_subject
+from hqdm.learn.qat.distil import Recipe
+from hqdm.learn.qat.run import Job, quantise
+from hqdm.learn.train.options import choose_device, hardware, tune
 
 Options = argparse.Namespace
 
@@ -103,7 +103,7 @@ class Bench:
     real: Real
 
     def evaluate(self, plan: Plan) -> dict[str, Any]:
-        """As golden.evaluation.run.evaluate."""
+        """As hqdm.learn.evaluation.run.evaluate."""
         return evaluate(plan, self.train, self.test, self.extractor, say, real=self.real)
 
 

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from spec.descriptor import DESCRIPTOR_BYTES, FIELDS, STEP_BYTES, STEP_FIELDS, Field
-from spec.registers import REGISTERS, Control, Fault, Status
+from hqdm.spec.descriptor import DESCRIPTOR_BYTES, FIELDS, STEP_BYTES, STEP_FIELDS, Field
+from hqdm.spec.registers import REGISTERS, Control, Fault, Status
 
 PAGE = Path(__file__).parent.parent / "docs" / "registers.md"
 

@@ -21,13 +21,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from golden.evaluation.images import labels_of
-from golden.models.checkpoint import write_bytes_atomically
-from golden.models.files import load_unet
-from golden.models.sampler import guided, initial_noise, run_ddim
-from golden.qat.rotation import effective_order, rotate
-from golden.qat.search import search_asymmetric, search_symmetric
-from spec.fixed import symmetric_max
+from hqdm.kit.tensor_file import write_bytes_atomically
+from hqdm.learn.diffusion.files import load_unet
+from hqdm.learn.diffusion.sampler import guided, initial_noise, run_ddim
+from hqdm.learn.evaluation.images import labels_of
+from hqdm.learn.qat.rotation import effective_order, rotate
+from hqdm.learn.qat.search import search_asymmetric, search_symmetric
+from hqdm.spec.fixed import symmetric_max
 
 ORDERS = (3, 4, 5, 6)
 WIDTH_ORDER = 5

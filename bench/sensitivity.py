@@ -18,14 +18,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from firmware.commands.lower import CALIBRATION_SEED, CHECK_SEED, trajectory
-from firmware.lowering.quantised import lower_quantised
-from golden.evaluation.subjects import load_subject
-from golden.models.checkpoint import write_bytes_atomically
-from golden.network import IntegerNetwork, RealNetwork, Reference, quantise
-from golden.network.quantisers import Fake
-from golden.qat.export import load_quantised
-from spec import Node
+from hqdm.cli.lower import CALIBRATION_SEED, CHECK_SEED, trajectory
+from hqdm.firmware.compile.lowering.quantised import lower_quantised
+from hqdm.golden.network import IntegerNetwork
+from hqdm.kit.tensor_file import write_bytes_atomically
+from hqdm.learn.calibration import RealNetwork, Reference, quantise
+from hqdm.learn.calibration.quantisers import Fake
+from hqdm.learn.evaluation.subjects import load_subject
+from hqdm.learn.qat.export import load_quantised
+from hqdm.spec import Node
 
 MODELS = Path("models/cifar10")
 NUDGES = (1e-3, 1e-4, 1e-5, 1e-6)

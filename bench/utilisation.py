@@ -7,8 +7,8 @@ it with the golden model, and prints the table of README.md and docs/results.md.
 import argparse
 from typing import Any
 
-from firmware.compare import compare_layer, make_layer
-from spec import Layer, config_by_name
+from hqdm.sim.compare_layer import compare_layer, make_layer
+from hqdm.spec import Layer, config_by_name
 
 LATENCY = 40
 TIMESTEPS, TIMESTEP = 20, 7

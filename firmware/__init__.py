@@ -1,7 +1,1 @@
-"""Host side: packing, tiling, compiled programs, transports, driver and command line."""
-
-import os
-
-# Before torch is loaded: threads of GCC's OpenMP that spin for work take a busy machine's cores
-# from those that have some. With one of two cores taken, two images took over a minute, so 8 s.
-os.environ.setdefault("GOMP_SPINCOUNT", "0")
+"""Host side: what compiles for the device and what drives it."""

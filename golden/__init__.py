@@ -3,8 +3,8 @@
 The folders follow the three words; `docs/numerics.md` derives every width.
 """
 
-from golden.carrier import Carrier
-from golden.layer import run_layer
-from golden.parameters import Parameters
+from hqdm.golden.carrier import Carrier
+from hqdm.golden.layer import run_layer
+from hqdm.golden.parameters import Parameters
 
 __all__ = ["Carrier", "Parameters", "run_layer"]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from golden.check import check_dtype, check_int
+from hqdm.kit.check import check_dtype, check_int
 
 MAX_EXPONENT = 31
 

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from golden.carrier import Carrier
-from golden.load.operands import check_sources, check_timestep, load_operands
-from golden.multiply.convolution import partial_sums
-from golden.parameters import Parameters
-from golden.store.outputs import check_second, store_outputs
-from golden.store.row_scale import check_factors
-from spec import Layer
+from hqdm.golden.carrier import Carrier
+from hqdm.golden.load.operands import check_sources, check_timestep, load_operands
+from hqdm.golden.multiply.convolution import partial_sums
+from hqdm.golden.parameters import Parameters
+from hqdm.golden.store.outputs import check_second, store_outputs
+from hqdm.golden.store.row_scale import check_factors
+from hqdm.spec import Layer
 
 __all__ = ["load_operands", "partial_sums", "run_layer", "store_outputs"]
 
@@ -40,7 +40,7 @@ def run_layer(layer: Layer, parameters: Parameters, sources: Sequence[Carrier], 
     second: residual operand of the output's shape, exactly if the layer has a residual; its
         exponent is the output's plus `residual_shift[timestep]`.
     row_factors: int16 (H', W') or (B, H', W'), exactly if the layer has a row scale
-        (golden.store.row_scale.row_factors makes them).
+        (hqdm.golden.store.row_scale.row_factors makes them).
 
     Returns
     -------

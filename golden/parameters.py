@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from golden.carrier import MAX_EXPONENT
-from golden.check import check_int, check_range, check_tensor
-from spec import Layer
-from spec.fixed import MAX_SHIFT, MULTIPLIER_BITS, RESIDUAL_SHIFT, weight_range
+from hqdm.golden.carrier import MAX_EXPONENT
+from hqdm.kit.check import check_int, check_range, check_tensor
+from hqdm.spec import Layer
+from hqdm.spec.fixed import MAX_SHIFT, MULTIPLIER_BITS, RESIDUAL_SHIFT, weight_range
 
 MAX_MULTIPLIER = (1 << MULTIPLIER_BITS) - 1
 
@@ -19,8 +19,8 @@ class Parameters:
 
     Parameters
     ----------
-    weights: int16 [O, I, R, R], integers in `spec.fixed.weight_range(bits)`; empty for a product
-        of activations.
+    weights: int16 [O, I, R, R], integers in `hqdm.spec.fixed.weight_range(bits)`; empty for a
+        product of activations.
     load_multiplier, load_shift: int64 [T], m in 1..65535 and s in 1..47 of the quantiser.
     load_low, load_high: int64 [T], bounds of the quantised values: -Q and Q, or with
         `layer.load.ranged` low <= 0 <= high with high - low < 2**bits.

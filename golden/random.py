@@ -10,10 +10,10 @@ import random
 import torch
 from torch import Tensor
 
-from golden.carrier import Carrier
-from golden.parameters import MAX_MULTIPLIER, Parameters
-from spec import Config, Layer, Load, Multiply, Store
-from spec.fixed import (
+from hqdm.golden.carrier import Carrier
+from hqdm.golden.parameters import MAX_MULTIPLIER, Parameters
+from hqdm.spec import Config, Layer, Load, Multiply, Store
+from hqdm.spec.fixed import (
     BITS,
     CARRIER,
     MAX_ORDER,
@@ -23,8 +23,8 @@ from spec.fixed import (
     required_operand_bits,
     weight_range,
 )
-from spec.layer import Axis, Op, Residual, trailing_zeros
-from spec.stages import RECIPROCAL_BITS, ROW_MANTISSA_BITS, ROW_SHIFT_BITS, StoreStages
+from hqdm.spec.layer import Axis, Op, Residual, trailing_zeros
+from hqdm.spec.stages import RECIPROCAL_BITS, ROW_MANTISSA_BITS, ROW_SHIFT_BITS, StoreStages
 
 QUANTISED_STD = 0.45    # of Q: 3 % of the values saturate
 MID_STD = 1 << 19       # of the 24-bit value between the multipliers

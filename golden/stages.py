@@ -5,11 +5,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from golden.check import check_int, check_range, check_tensor
-from golden.parameters import MAX_MULTIPLIER, Parameters
-from spec import Layer
-from spec.fixed import MAX_SHIFT, Signed
-from spec.stages import AFFINE_BITS, GATE_SHIFT, MAX_AFFINE_SHIFT, OFFSET_BITS
+from hqdm.golden.parameters import MAX_MULTIPLIER, Parameters
+from hqdm.kit.check import check_int, check_range, check_tensor
+from hqdm.spec import Layer
+from hqdm.spec.fixed import MAX_SHIFT, Signed
+from hqdm.spec.stages import AFFINE_BITS, GATE_SHIFT, MAX_AFFINE_SHIFT, OFFSET_BITS
 
 MANTISSA = Signed(AFFINE_BITS)
 OFFSET = Signed(OFFSET_BITS)
@@ -18,7 +18,7 @@ MAX_GAIN_SHIFT = 62
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Normalisation:
-    """Constants that finish statistics into an affine (golden/store/finish.py).
+    """Constants that finish statistics into an affine (golden/arithmetic/finish.py).
 
     Parameters
     ----------

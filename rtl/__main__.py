@@ -4,8 +4,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from rtl.generate import write_verilog
-from spec.config import PRESETS, config_by_name
+from hqdm.rtl.generate import write_verilog
+from hqdm.spec.config import PRESETS, config_by_name
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -4,18 +4,18 @@ from amaranth import *
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from rtl.bus.reader import AxiReader
-from rtl.bus.registers import RegisterBank
-from rtl.bus.writer import AxiWriter
-from rtl.control.controller import Controller
-from rtl.control.counters import Counters, IdleCause
-from rtl.control.fetch import Fetch
-from rtl.interfaces import AxiLite, AxiRead, AxiReadWrite
-from rtl.load.unit import LoadUnit
-from rtl.multiply.unit import MultiplyUnit
-from rtl.store.unit import StoreUnit
-from spec.config import Config
-from spec.registers import IDENTITY, REGISTER_SPACE_BITS
+from hqdm.rtl.bus.reader import AxiReader
+from hqdm.rtl.bus.registers import RegisterBank
+from hqdm.rtl.bus.writer import AxiWriter
+from hqdm.rtl.control.controller import Controller
+from hqdm.rtl.control.counters import Counters, IdleCause
+from hqdm.rtl.control.fetch import Fetch
+from hqdm.rtl.interfaces import AxiLite, AxiRead, AxiReadWrite
+from hqdm.rtl.load.unit import LoadUnit
+from hqdm.rtl.multiply.unit import MultiplyUnit
+from hqdm.rtl.store.unit import StoreUnit
+from hqdm.spec.config import Config
+from hqdm.spec.registers import IDENTITY, REGISTER_SPACE_BITS
 
 
 class Core(wiring.Component):

@@ -10,15 +10,15 @@ from typing import Any
 import amaranth
 from amaranth.back import verilog
 
-from rtl.cache import REPOSITORY, build_once, content_hash, files_hash, write_atomically
-from rtl.verilog_text import improve
-from spec.config import Config
-from spec.registers import REGISTERS
+from hqdm.kit.cache import ROOT, build_once, content_hash, files_hash, write_atomically
+from hqdm.rtl.verilog_text import improve
+from hqdm.spec.config import Config
+from hqdm.spec.registers import REGISTERS
 
 TOP = "hqdm_core"
 # When this process began: sources edited later are not what it generates from.
 _SOURCES = files_hash(
-    file for folder in ("rtl", "spec") for file in (REPOSITORY / folder).rglob("*.py"))
+    file for folder in ("rtl", "spec") for file in (ROOT / folder).rglob("*.py"))
 
 
 def to_verilog(component: Any, name: str) -> str:
@@ -29,7 +29,7 @@ def to_verilog(component: Any, name: str) -> str:
 
 def generate(config: Config) -> str:
     """Verilog text of the core for `config`; the top module is `hqdm_core`."""
-    from rtl.core import Core
+    from hqdm.rtl.core import Core
     return to_verilog(Core(config), TOP)
 
 
@@ -38,7 +38,7 @@ def generate_cached(config: Config, cache: Path | None = None) -> str:
 
     Parameters
     ----------
-    cache: directory of the build cache; by default `rtl.cache.cache_root()`.
+    cache: directory of the build cache; by default `hqdm.kit.cache.cache_root()`.
     """
     fields = json.dumps(asdict(config), sort_keys=True)
     key = content_hash(_SOURCES, fields, amaranth.__version__)

@@ -4,8 +4,8 @@ from amaranth import *
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from spec.config import Config
-from spec.descriptor import FIELDS, STEP_FIELDS, Field
+from hqdm.spec.config import Config
+from hqdm.spec.descriptor import FIELDS, STEP_FIELDS, Field
 
 
 def _layout(fields: tuple[Field, ...]) -> data.FlexibleLayout:

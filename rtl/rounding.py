@@ -10,7 +10,7 @@ what is left. Everything is combinational; registers go in between as timing wan
 
 for one-hot c and one bit f.
 
-Mirrors `golden.rounding`.
+Mirrors `hqdm.golden.arithmetic.rounding`.
 """
 
 from functools import reduce

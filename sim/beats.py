@@ -6,7 +6,7 @@ from typing import Any
 
 from cocotb.triggers import RisingEdge
 
-from sim.load_case import Row
+from hqdm.sim.load_case import Row
 
 
 class BeatDriver:

@@ -5,8 +5,8 @@ from typing import Any
 
 from cocotb.task import bridge, resume
 
-from firmware.transport import Transport
-from sim.testbench import Testbench
+from hqdm.firmware.device.transport import Transport
+from hqdm.sim.testbench import Testbench
 
 
 class CocotbTransport(Transport):

@@ -1,14 +1,14 @@
 """What a layer costs on the Verilated core: its counters, without a look at its results."""
 
-from firmware.compare import GRAIN, random_case
-from firmware.cycles.estimate import Estimate
-from firmware.driver import Driver
-from firmware.program import Allocator, compile_layer
-from firmware.tiling import TilePlan
-from firmware.transports.verilated import VerilatedTransport
-from sim.runtime.device import MemoryModel
-from spec.config import Config
-from spec.layer import Layer
+from hqdm.cycles.estimate import Estimate
+from hqdm.cycles.tiling import TilePlan
+from hqdm.firmware.compile.program import Allocator, compile_layer
+from hqdm.firmware.device.driver import Driver
+from hqdm.sim.compare_layer import GRAIN, random_case
+from hqdm.sim.runtime.device import MemoryModel
+from hqdm.sim.transport import VerilatedTransport
+from hqdm.spec.config import Config
+from hqdm.spec.layer import Layer
 
 # the estimator's stalls, and what it calls cycles and busy, by counter
 STALLS = {"load": "wait_load", "weight": "wait_weight", "store": "wait_store",

@@ -13,10 +13,10 @@ import cocotb
 from cocotb_tools.config import libs_dir
 from cocotb_tools.runner import get_runner
 
-from rtl.cache import REPOSITORY, build_once, content_hash
-from rtl.generate import TOP, generate_cached, ports, to_verilog
-from sim.verilator import WAIVERS, environment, verilator_version
-from spec.config import Config
+from hqdm.kit.cache import ROOT, build_once, content_hash
+from hqdm.rtl.generate import TOP, generate_cached, ports, to_verilog
+from hqdm.sim.verilator import WAIVERS, environment, verilator_version
+from hqdm.spec.config import Config
 
 BUILD_ARGUMENTS = (
     *WAIVERS, "--no-public-flat-rw", "-O3", "--x-assign", "fast", "--x-initial", "fast",
@@ -60,7 +60,7 @@ def run_verilog(verilog: str, top: str, test_module: str, *, seed: int = 1,
     seed: cocotb's random seed (`random` is seeded with it).
     testcase: name of one test; all of the module by default.
     parameters: environment variables for the tests; read them with `os.environ`.
-    cache: build cache; by default `rtl.cache.cache_root()`.
+    cache: build cache; by default `hqdm.kit.cache.cache_root()`.
 
     Raises
     ------
@@ -68,7 +68,7 @@ def run_verilog(verilog: str, top: str, test_module: str, *, seed: int = 1,
     RuntimeError: the build failed.
     """
     key = content_hash(verilog, top, *BUILD_ARGUMENTS, verilator_version(), cocotb.__version__)
-    path = os.pathsep.join([str(REPOSITORY), *sys.path])
+    path = os.pathsep.join([str(ROOT), *sys.path])
     # a cached build names the cocotb of the environment that built it, which may be gone
     libraries = os.pathsep.join(
         filter(None, [str(libs_dir), os.environ.get("LD_LIBRARY_PATH", "")]))

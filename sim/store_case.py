@@ -5,14 +5,14 @@ from typing import Literal
 
 import torch
 
-from golden.carrier import Carrier
-from golden.random import random_factors, random_parameters
-from golden.store import store_outputs
-from sim.streams import pack
-from spec import PRESETS, Config, Layer, Load, Multiply, Store
-from spec.fixed import ACCUMULATOR, CARRIER_BITS, RESIDUAL_SHIFT
-from spec.layer import Residual
-from spec.stages import StoreStages
+from hqdm.golden.carrier import Carrier
+from hqdm.golden.random import random_factors, random_parameters
+from hqdm.golden.store import store_outputs
+from hqdm.sim.streams import pack
+from hqdm.spec import PRESETS, Config, Layer, Load, Multiply, Store
+from hqdm.spec.fixed import ACCUMULATOR, CARRIER_BITS, RESIDUAL_SHIFT
+from hqdm.spec.layer import Residual
+from hqdm.spec.stages import StoreStages
 
 MULTIPLIERS, BIAS, SECOND, OUTPUT = 0x1000, 0x2000, 0x10000, 0x40000
 TIMESTEP = 1

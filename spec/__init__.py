@@ -3,10 +3,10 @@
 Every other package imports this one; it imports none of them and no third-party library.
 """
 
-from spec.config import PRESETS, Config, config_by_name
-from spec.layer import Layer, Load, Multiply, Store, effective_order
-from spec.network import HostTensor, Network, Node, TensorSpec
-from spec.stages import LoadStages, StoreStages, Table
+from hqdm.spec.config import PRESETS, Config, config_by_name
+from hqdm.spec.layer import Layer, Load, Multiply, Store, effective_order
+from hqdm.spec.network import HostTensor, Network, Node, TensorSpec
+from hqdm.spec.stages import LoadStages, StoreStages, Table
 
 __all__ = [
     "PRESETS", "Config", "HostTensor", "Layer", "Load", "LoadStages", "Multiply", "Network", "Node",

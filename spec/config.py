@@ -4,7 +4,7 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass
 
-from spec.fixed import MAX_ORDER
+from hqdm.spec.fixed import MAX_ORDER
 
 BURST_BEATS = 16    # longest AXI burst; bursts end on multiples of it, so none crosses 4 KB
 CELL_KINDS = ("multiply", "packed", "booth")

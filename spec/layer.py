@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from math import gcd
 from typing import Literal
 
-from spec.fixed import (
+from hqdm.spec.fixed import (
     ACCUMULATOR,
     MAX_ORDER,
     check_bits,
@@ -13,7 +13,7 @@ from spec.fixed import (
     symmetric_max,
     weight_range,
 )
-from spec.stages import PLAIN_LOAD, PLAIN_STORE, LoadStages, StoreStages
+from hqdm.spec.stages import PLAIN_LOAD, PLAIN_STORE, LoadStages, StoreStages
 
 Axis = Literal["none", "channel", "width"]
 Op = Literal["linear", "conv1x1", "conv3x3"]

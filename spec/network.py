@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from spec.layer import Layer
-from spec.stages import PLAIN_LOAD, LoadStages, Statistic
+from hqdm.spec.layer import Layer
+from hqdm.spec.stages import PLAIN_LOAD, LoadStages, Statistic
 
 HostKind = Literal["average", "repeat", "constant"]
 
@@ -94,7 +94,7 @@ class Network:
     input, output: names of the tensors that enter and leave.
     timesteps: entries of every per-timestep table.
     classes: classes the biases may depend on, 1 if there are none.
-    host: tensors the host makes; only networks of shapes (firmware.models) have any.
+    host: tensors the host makes; only networks of shapes (hqdm.firmware.catalogue) have any.
 
     Raises
     ------

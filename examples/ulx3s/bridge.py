@@ -4,8 +4,8 @@ from amaranth import *
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from rtl.interfaces import AxiLite
-from spec.registers import REGISTER_SPACE_BITS
+from hqdm.rtl.interfaces import AxiLite
+from hqdm.spec.registers import REGISTER_SPACE_BITS
 
 READ_REGISTER, WRITE_REGISTER, READ_MEMORY, WRITE_MEMORY = range(4)
 MESSAGE_BYTES, ANSWER_BYTES = 9, 5

@@ -12,11 +12,11 @@ import tempfile
 from pathlib import Path
 
 from examples.ulx3s.top import CLOCK_MHZ, Top
-from firmware.configs import read_config
-from firmware.fpga.place import read_report
-from firmware.fpga.tools import NEXTPNR, PACK, YOSYS, Tools
-from rtl.generate import to_verilog
-from spec.config import Config
+from hqdm.fpga.place import read_report
+from hqdm.fpga.tools import NEXTPNR, PACK, YOSYS, Tools
+from hqdm.rtl.generate import to_verilog
+from hqdm.spec.config import Config
+from hqdm.spec.config_file import read_config
 
 CONSTRAINTS = Path(__file__).with_name("ulx3s.lpf")
 SIZE, PACKAGE, TOP = "--85k", "CABGA381", "ulx3s"

@@ -6,8 +6,8 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In
 
 from examples.ulx3s.bridge import WordPort
-from rtl.interfaces import AxiRead, AxiReadWrite
-from spec.config import Config
+from hqdm.rtl.interfaces import AxiRead, AxiReadWrite
+from hqdm.spec.config import Config
 
 OKAY, DECERR = 0, 3
 

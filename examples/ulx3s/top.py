@@ -7,8 +7,8 @@ from amaranth.lib.wiring import In, Out, connect
 from examples.ulx3s.bridge import Bridge
 from examples.ulx3s.memory import BlockMemory
 from examples.ulx3s.uart import Receiver, Transmitter
-from rtl.core import Core
-from spec.config import Config
+from hqdm.rtl.core import Core
+from hqdm.spec.config import Config
 
 INPUT_MHZ, CLOCK_MHZ = 25, 50
 BAUD = 1_000_000

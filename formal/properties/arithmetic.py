@@ -3,11 +3,11 @@
 from amaranth import *
 
 from formal.harness import Harness
-from rtl.load.quantise import Quantiser
-from rtl.rounding import narrow, one_hot, settle, window
-from rtl.store.lanes import FACTOR_AHEAD, Add, Align, RowScale, Scale, StepScale
-from spec.fixed import CARRIER_BITS, MAX_SHIFT, MID_BITS, RESIDUAL_SHIFT
-from spec.stages import ROW_MANTISSA_BITS
+from hqdm.rtl.load.quantise import Quantiser
+from hqdm.rtl.rounding import narrow, one_hot, settle, window
+from hqdm.rtl.store.lanes import FACTOR_AHEAD, Add, Align, RowScale, Scale, StepScale
+from hqdm.spec.fixed import CARRIER_BITS, MAX_SHIFT, MID_BITS, RESIDUAL_SHIFT
+from hqdm.spec.stages import ROW_MANTISSA_BITS
 
 SETTLED = 4             # cycles after which what is static has reached every stage
 FACTOR_BITS = 2         # of a multiplier: with many more, the products are beyond the solver

@@ -5,13 +5,13 @@ from unittest.mock import patch
 from amaranth import *
 from amaranth.hdl import Fragment
 
-import rtl.bus.reader
-import rtl.bus.writer
+import hqdm.rtl.bus.reader
+import hqdm.rtl.bus.writer
 from formal.harness import Harness
-from rtl.bus.reader import AxiReader
-from rtl.bus.registers import RegisterBank
-from rtl.bus.writer import AxiWriter
-from spec.config import BURST_BEATS, Config
+from hqdm.rtl.bus.reader import AxiReader
+from hqdm.rtl.bus.registers import RegisterBank
+from hqdm.rtl.bus.writer import AxiWriter
+from hqdm.spec.config import BURST_BEATS, Config
 
 SMALL = Config(name="formal", n=4, buffer_words=64, acc_words=16, max_outstanding=2)
 FIFO_BEATS = 16
@@ -21,7 +21,7 @@ BEATS_BITS = 2      # of a request, and of a burst: at most 3 beats
 
 def small_reader() -> AxiReader:
     """A reader with a FIFO of FIFO_BEATS beats; requests are shorter than that."""
-    with patch.object(rtl.bus.reader, "check_fifo_beats"):
+    with patch.object(hqdm.rtl.bus.reader, "check_fifo_beats"):
         return AxiReader(SMALL, FIFO_BEATS)
 
 
@@ -144,7 +144,7 @@ def writer_data(h: Harness) -> None:
 def _writer(h: Harness, abort: bool = False):
     """A writer between any unit and any memory; (axi, word, "a beat is taken")."""
     m, unit = h.m, AxiWriter(SMALL)
-    with patch.object(rtl.bus.writer, "WRITE_WORDS", WORDS):
+    with patch.object(hqdm.rtl.bus.writer, "WRITE_WORDS", WORDS):
         m.submodules.dut = Fragment.get(unit, None)
     axi, word = unit.axi, unit.word
     flush = flushed(h, unit, ~h.free(1, "no_abort") if abort else C(0))

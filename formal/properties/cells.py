@@ -3,7 +3,7 @@
 from amaranth import *
 
 from formal.harness import Harness
-from rtl.multiply.cell import CELLS, Product, registered
+from hqdm.rtl.multiply.cell import CELLS, Product, registered
 
 OPERAND_BITS = 10
 SUM_BITS = 18

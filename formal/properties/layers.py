@@ -8,10 +8,10 @@ from amaranth.lib.wiring import connect
 
 from formal.harness import Harness
 from formal.properties.bus import SMALL
-from rtl.load.queue import ChunkQueue
-from rtl.load.unit import LoadUnit
-from rtl.multiply.unit import MultiplyUnit
-from rtl.store.unit import StoreUnit
+from hqdm.rtl.load.queue import ChunkQueue
+from hqdm.rtl.load.unit import LoadUnit
+from hqdm.rtl.multiply.unit import MultiplyUnit
+from hqdm.rtl.store.unit import StoreUnit
 
 LAYER = {
     "height": 1, "width": 1, "out_height": 1, "out_width": 1, "words0": 1, "out_words": 1,

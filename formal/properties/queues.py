@@ -7,10 +7,10 @@ from amaranth.hdl import Fragment
 
 from formal.harness import Harness
 from formal.properties.bus import SMALL
-from rtl.bus.burst_log import BurstLog
-from rtl.bus.queue import CreditQueue
-from rtl.load.queue import ChunkQueue
-from rtl.load.requests import LoadRequests
+from hqdm.rtl.bus.burst_log import BurstLog
+from hqdm.rtl.bus.queue import CreditQueue
+from hqdm.rtl.load.queue import ChunkQueue
+from hqdm.rtl.load.requests import LoadRequests
 
 DEPTH = 4
 

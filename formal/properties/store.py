@@ -4,9 +4,9 @@ from amaranth import *
 
 from formal.harness import Harness
 from formal.properties.bus import SMALL
-from rtl.store.parameters import GROUPS, READ_LATENCY, ParameterSets
-from rtl.store.requests import StoreReads
-from rtl.store.second import SecondOperand
+from hqdm.rtl.store.parameters import GROUPS, READ_LATENCY, ParameterSets
+from hqdm.rtl.store.requests import StoreReads
+from hqdm.rtl.store.second import SecondOperand
 
 
 def second_operand(h: Harness) -> None:

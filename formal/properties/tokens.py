@@ -4,8 +4,8 @@ from amaranth import *
 
 from formal.harness import Harness
 from formal.properties.bus import SMALL
-from rtl.multiply.accumulator import Accumulator
-from rtl.multiply.operands import OperandBuffer
+from hqdm.rtl.multiply.accumulator import Accumulator
+from hqdm.rtl.multiply.operands import OperandBuffer
 
 ARRAY_LATENCY = 2
 

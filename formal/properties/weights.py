@@ -4,7 +4,7 @@ from amaranth import *
 
 from formal.harness import Harness
 from formal.properties.bus import SMALL
-from rtl.multiply.weights import WeightLoader, WeightUnpack, extended
+from hqdm.rtl.multiply.weights import WeightLoader, WeightUnpack, extended
 
 N = SMALL.n
 

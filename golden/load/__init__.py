@@ -13,9 +13,9 @@ Stages in order, each a function of integers; `prepare.py` composes the optional
 8. rotate back       u = q * H_raw                            `hadamard.rotate_bounded`
 """
 
-from golden.load.hadamard import rotate
-from golden.load.operands import load_nibbles, load_operands, load_quantised
-from golden.load.quantise import quantise, split_nibbles
+from hqdm.golden.load.hadamard import rotate
+from hqdm.golden.load.operands import load_nibbles, load_operands, load_quantised
+from hqdm.golden.load.quantise import quantise, split_nibbles
 
 __all__ = [
     "load_nibbles", "load_operands", "load_quantised", "quantise", "rotate", "split_nibbles",

@@ -2,8 +2,8 @@
 
 from torch import Tensor
 
-from golden.rounding import rhe, saturate
-from spec.fixed import CARRIER_BITS
+from hqdm.golden.arithmetic.rounding import rhe, saturate
+from hqdm.spec.fixed import CARRIER_BITS
 
 
 def channel_affine(x: Tensor, scale: Tensor, offset: Tensor, shift: int) -> Tensor:
@@ -12,7 +12,8 @@ def channel_affine(x: Tensor, scale: Tensor, offset: Tensor, shift: int) -> Tens
     Parameters
     ----------
     x: int64 (..., C, H, W) within int16.
-    scale, offset: int64 (C,) or (B, C); A of `spec.stages.AFFINE_BITS`, B of `OFFSET_BITS` bits.
+    scale, offset: int64 (C,) or (B, C); A of `hqdm.spec.stages.AFFINE_BITS`, B of
+        `OFFSET_BITS` bits.
     """
     wide = x * scale[..., None, None] + offset[..., None, None]
     return saturate(rhe(wide, shift), CARRIER_BITS)

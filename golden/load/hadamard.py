@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from golden.multiply.exact import exact_dtype
+from hqdm.golden.arithmetic.exact import exact_dtype
 
 
 def rotate(x: Tensor, order: int, dim: int) -> Tensor:

@@ -5,13 +5,13 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from golden.carrier import Carrier
-from golden.check import check_int
-from golden.load.hadamard import rotate_bounded
-from golden.load.quantise import quantise, split_nibbles
-from golden.parameters import Parameters
-from spec import Layer
-from spec.fixed import CARRIER, NIBBLE, nibbles
+from hqdm.golden.carrier import Carrier
+from hqdm.golden.load.hadamard import rotate_bounded
+from hqdm.golden.load.quantise import quantise, split_nibbles
+from hqdm.golden.parameters import Parameters
+from hqdm.kit.check import check_int
+from hqdm.spec import Layer
+from hqdm.spec.fixed import CARRIER, NIBBLE, nibbles
 
 _DIM = {"none": -1, "channel": -3, "width": -1}     # with "none" the order is 0
 
@@ -59,7 +59,7 @@ def load_nibbles(layer: Layer, parameters: Parameters, sources: Sequence[Carrier
                  timestep: int) -> tuple[Tensor, ...]:
     """What the operand buffer holds, pass by pass: (u,), or (u_lo, u_hi) for 8 bits.
 
-    Split before rotating back, so that each entry fits `spec.fixed.required_operand_bits`.
+    Split before rotating back, so that each entry fits `hqdm.spec.fixed.required_operand_bits`.
     """
     q = load_quantised(layer, parameters, sources, timestep)
     parts = split_nibbles(q) if nibbles(layer.load.bits) == 2 else (q,)

@@ -5,14 +5,14 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from golden.carrier import Carrier
-from golden.load.affine import channel_affine, row_affine
-from golden.load.table import lookup
-from golden.stages import LayerParameters
-from golden.store.finish import group_affine, row_normalisation
-from golden.store.statistics import Statistics
-from spec import Layer
-from spec.stages import EXP_EXPONENTS
+from hqdm.golden.arithmetic.finish import group_affine, row_normalisation
+from hqdm.golden.arithmetic.statistics import Statistics
+from hqdm.golden.arithmetic.table import lookup
+from hqdm.golden.carrier import Carrier
+from hqdm.golden.load.affine import channel_affine, row_affine
+from hqdm.golden.stages import LayerParameters
+from hqdm.spec import Layer
+from hqdm.spec.stages import EXP_EXPONENTS
 
 SOFTMAX_SHIFT = 15      # R of softmax is 2**15
 

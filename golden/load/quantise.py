@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from golden.rounding import clamp, rhe
+from hqdm.golden.arithmetic.rounding import clamp, rhe
 
 NIBBLE_OFFSET = 8       # a signed nibble is -8..7
 

@@ -5,6 +5,6 @@ are addresses; a linear layer is a 1x1 convolution over (C, rows, 1). In activat
 products (QK^T, PV; `product.product_sums`) a second quantised tensor takes the weights' place.
 """
 
-from golden.multiply.convolution import convolve, exact_dtype, partial_sums
+from hqdm.golden.multiply.convolution import convolve, exact_dtype, partial_sums
 
 __all__ = ["convolve", "exact_dtype", "partial_sums"]

@@ -4,10 +4,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from golden.multiply.exact import exact_dtype
-from golden.parameters import Parameters
-from spec import Layer
-from spec.fixed import operand_magnitude
+from hqdm.golden.arithmetic.exact import exact_dtype
+from hqdm.golden.parameters import Parameters
+from hqdm.spec import Layer
+from hqdm.spec.fixed import operand_magnitude
 
 
 def convolve(u: Tensor, weights: Tensor, stride: int, padding: int, dtype: torch.dtype) -> Tensor:
@@ -51,7 +51,7 @@ def partial_sums(layer: Layer, parameters: Parameters, operands: Tensor) -> Tens
 
     Parameters
     ----------
-    operands: int64 (C, H, W) or (B, C, H, W), as `golden.load.load_operands` gives them.
+    operands: int64 (C, H, W) or (B, C, H, W), as `hqdm.golden.load.load_operands` gives them.
 
     Returns
     -------

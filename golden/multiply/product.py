@@ -3,11 +3,11 @@
 import torch
 from torch import Tensor
 
-from golden.load.quantise import quantise
-from golden.multiply.exact import exact_dtype
-from golden.stages import LayerParameters
-from spec import Layer
-from spec.fixed import symmetric_max
+from hqdm.golden.arithmetic.exact import exact_dtype
+from hqdm.golden.load.quantise import quantise
+from hqdm.golden.stages import LayerParameters
+from hqdm.spec import Layer
+from hqdm.spec.fixed import symmetric_max
 
 PRODUCT_BITS = 8
 

@@ -6,17 +6,17 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from golden.carrier import Carrier
-from golden.check import check_dtype, check_range
-from golden.load.operands import check_timestep, load_operands
-from golden.load.prepare import prepare
-from golden.multiply.convolution import partial_sums
-from golden.multiply.product import product_sums
-from golden.stages import LayerParameters
-from golden.store.staged import store_staged
-from golden.store.statistics import Statistics, gather
-from spec import Layer, Network, Node
-from spec.fixed import CARRIER
+from hqdm.golden.arithmetic.statistics import Statistics, gather
+from hqdm.golden.carrier import Carrier
+from hqdm.golden.load.operands import check_timestep, load_operands
+from hqdm.golden.load.prepare import prepare
+from hqdm.golden.multiply.convolution import partial_sums
+from hqdm.golden.multiply.product import product_sums
+from hqdm.golden.stages import LayerParameters
+from hqdm.golden.store.staged import store_staged
+from hqdm.kit.check import check_dtype, check_range
+from hqdm.spec import Layer, Network, Node
+from hqdm.spec.fixed import CARRIER
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,9 +14,9 @@ has them, `staged.py` all:
 `finish.py` turns statistics into the affines of the next load.
 """
 
-from golden.store.bias import add_bias
-from golden.store.outputs import store_outputs
-from golden.store.requantise import requantise
-from golden.store.residual import align, combine
+from hqdm.golden.store.bias import add_bias
+from hqdm.golden.store.outputs import store_outputs
+from hqdm.golden.store.requantise import requantise
+from hqdm.golden.store.residual import align, combine
 
 __all__ = ["add_bias", "align", "combine", "requantise", "store_outputs"]

@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
-from golden.rounding import saturate
-from spec.fixed import CARRIER_BITS
+from hqdm.golden.arithmetic.rounding import saturate
+from hqdm.spec.fixed import CARRIER_BITS
 
 
 def add_bias(y: Tensor, bias: Tensor) -> Tensor:

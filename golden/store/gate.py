@@ -2,10 +2,10 @@
 
 from torch import Tensor
 
-from golden.load.table import lookup
-from golden.rounding import rhe, saturate
-from spec.fixed import CARRIER_BITS
-from spec.stages import Table
+from hqdm.golden.arithmetic.rounding import rhe, saturate
+from hqdm.golden.arithmetic.table import lookup
+from hqdm.spec.fixed import CARRIER_BITS
+from hqdm.spec.stages import Table
 
 
 def gate(y: Tensor, table: Table, shift: int) -> Tensor:

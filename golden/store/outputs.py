@@ -3,13 +3,13 @@
 import torch
 from torch import Tensor
 
-from golden.carrier import Carrier
-from golden.parameters import Parameters
-from golden.store.bias import add_bias
-from golden.store.requantise import requantise
-from golden.store.residual import combine
-from golden.store.row_scale import check_factors
-from spec import Layer
+from hqdm.golden.carrier import Carrier
+from hqdm.golden.parameters import Parameters
+from hqdm.golden.store.bias import add_bias
+from hqdm.golden.store.requantise import requantise
+from hqdm.golden.store.residual import combine
+from hqdm.golden.store.row_scale import check_factors
+from hqdm.spec import Layer
 
 
 def check_second(layer: Layer, parameters: Parameters, second: Carrier | None, timestep: int,

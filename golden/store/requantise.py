@@ -2,9 +2,9 @@
 
 from torch import Tensor
 
-from golden.rounding import rhe, saturate
-from golden.store.row_scale import row_scale
-from spec.fixed import CARRIER_BITS, MID_BITS
+from hqdm.golden.arithmetic.rounding import rhe, saturate
+from hqdm.golden.store.row_scale import row_scale
+from hqdm.spec.fixed import CARRIER_BITS, MID_BITS
 
 
 def channel_scale(acc: Tensor, multipliers: Tensor, channel_shift: int) -> Tensor:

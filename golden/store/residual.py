@@ -2,9 +2,9 @@
 
 from torch import Tensor
 
-from golden.rounding import rhe, saturate
-from spec.fixed import CARRIER_BITS, RESIDUAL_SHIFT
-from spec.layer import Residual
+from hqdm.golden.arithmetic.rounding import rhe, saturate
+from hqdm.spec.fixed import CARRIER_BITS, RESIDUAL_SHIFT
+from hqdm.spec.layer import Residual
 
 
 def align(x2: Tensor, shift: int) -> Tensor:

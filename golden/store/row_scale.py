@@ -3,12 +3,12 @@
 import torch
 from torch import Tensor
 
-from golden.check import check_range, check_tensor
-from golden.rounding import rhe, saturate
-from golden.store.finish import reciprocal
-from spec import Layer
-from spec.fixed import CARRIER_BITS, MID_BITS
-from spec.stages import RECIPROCAL_BITS, ROW_MANTISSA_BITS, ROW_SHIFT_BITS
+from hqdm.golden.arithmetic.finish import reciprocal
+from hqdm.golden.arithmetic.rounding import rhe, saturate
+from hqdm.kit.check import check_range, check_tensor
+from hqdm.spec import Layer
+from hqdm.spec.fixed import CARRIER_BITS, MID_BITS
+from hqdm.spec.stages import RECIPROCAL_BITS, ROW_MANTISSA_BITS, ROW_SHIFT_BITS
 
 
 def row_factors(totals: Tensor, guard: int) -> Tensor:

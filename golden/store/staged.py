@@ -3,15 +3,15 @@
 import torch
 from torch import Tensor
 
-from golden.carrier import Carrier
-from golden.stages import LayerParameters
-from golden.store.bias import add_bias
-from golden.store.gate import gate
-from golden.store.outputs import check_second
-from golden.store.requantise import requantise
-from golden.store.residual import combine
-from golden.store.row_scale import row_factors
-from spec import Layer
+from hqdm.golden.carrier import Carrier
+from hqdm.golden.stages import LayerParameters
+from hqdm.golden.store.bias import add_bias
+from hqdm.golden.store.gate import gate
+from hqdm.golden.store.outputs import check_second
+from hqdm.golden.store.requantise import requantise
+from hqdm.golden.store.residual import combine
+from hqdm.golden.store.row_scale import row_factors
+from hqdm.spec import Layer
 
 
 def store_staged(layer: Layer, parameters: LayerParameters, acc: Tensor, timestep: int,
@@ -19,7 +19,7 @@ def store_staged(layer: Layer, parameters: LayerParameters, acc: Tensor, timeste
                  totals: Tensor | None = None) -> Carrier:
     """Channel, row scale, timestep, bias of the class, gate, second operand: sums to the carrier.
 
-    Without optional stages the bits are those of `golden.store.store_outputs`.
+    Without optional stages the bits are those of `hqdm.golden.store.store_outputs`.
 
     Parameters
     ----------

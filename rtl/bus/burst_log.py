@@ -5,8 +5,8 @@ from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from rtl.bus.queue import BLOCK
-from rtl.counting import change
+from hqdm.rtl.bus.queue import BLOCK
+from hqdm.rtl.counting import change
 
 
 class BurstLog(wiring.Component):

@@ -5,7 +5,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from rtl.counting import change
+from hqdm.rtl.counting import change
 
 # in block RAM, without logic for a read and a write of the same entry at once, which never happen
 BLOCK = {"ram_style": "block", "no_rw_check": 1}

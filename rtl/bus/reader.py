@@ -4,10 +4,10 @@ from amaranth import *
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from rtl.bus.burst_log import BurstLog
-from rtl.bus.queue import CreditQueue
-from rtl.interfaces import BEATS_BITS, AxiRead, ReadPort
-from spec.config import BURST_BEATS, Config
+from hqdm.rtl.bus.burst_log import BurstLog
+from hqdm.rtl.bus.queue import CreditQueue
+from hqdm.rtl.interfaces import BEATS_BITS, AxiRead, ReadPort
+from hqdm.spec.config import BURST_BEATS, Config
 
 
 def check_fifo_beats(beats: int) -> None:

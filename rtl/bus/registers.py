@@ -1,11 +1,11 @@
-"""AXI4-Lite register bank, generated from `spec.registers`."""
+"""AXI4-Lite register bank, generated from `hqdm.spec.registers`."""
 
 from amaranth import *
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from rtl.interfaces import AxiLite
-from spec.registers import (
+from hqdm.rtl.interfaces import AxiLite
+from hqdm.spec.registers import (
     ADDRESS,
     COUNTERS,
     REGISTER_SPACE_BITS,
@@ -32,7 +32,7 @@ def _members(register: Register) -> dict:
 
 
 class RegisterBank(wiring.Component):
-    """The registers of `spec.registers.REGISTERS` behind AXI4-Lite.
+    """The registers of `hqdm.spec.registers.REGISTERS` behind AXI4-Lite.
 
     One access at a time in each direction; address and data of a write may come in any order.
     Write strobes are respected. An address without a register, or without a register that can
@@ -46,7 +46,7 @@ class RegisterBank(wiring.Component):
     Members
     -------
     axil: AXI4-Lite slave.
-    counter_slot, counter_value: see `rtl.control.counters`; these are `ro` registers.
+    counter_slot, counter_value: see `hqdm.rtl.control.counters`; these are `ro` registers.
     <name> of another `ro` register: value to read.
     <name> of a `rw` register: what was written last.
     <name> of a `wo` register: the written value for one cycle, else 0; a register.

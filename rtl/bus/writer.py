@@ -4,11 +4,11 @@ from amaranth import *
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from rtl.bus.burst_log import BurstLog
-from rtl.bus.queue import CreditQueue
-from rtl.counting import change
-from rtl.interfaces import WRITE_WORDS, AxiWrite, WordWrite
-from spec.config import Config
+from hqdm.rtl.bus.burst_log import BurstLog
+from hqdm.rtl.bus.queue import CreditQueue
+from hqdm.rtl.counting import change
+from hqdm.rtl.interfaces import WRITE_WORDS, AxiWrite, WordWrite
+from hqdm.spec.config import Config
 
 
 class AxiWriter(wiring.Component):

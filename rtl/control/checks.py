@@ -4,9 +4,9 @@ from amaranth import *
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from spec.config import Config
-from spec.descriptor import FIELDS, MAGIC, STEP_FIELDS, Field
-from spec.fixed import MAX_ORDER, MAX_SHIFT, RESIDUAL_SHIFT, quantised_magnitude, symmetric_max
+from hqdm.spec.config import Config
+from hqdm.spec.descriptor import FIELDS, MAGIC, STEP_FIELDS, Field
+from hqdm.spec.fixed import MAX_ORDER, MAX_SHIFT, RESIDUAL_SHIFT, quantised_magnitude, symmetric_max
 
 FIELD = {f.name: f for f in FIELDS}
 STEP_FIELD = {f.name: f for f in STEP_FIELDS}

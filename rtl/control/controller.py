@@ -4,8 +4,8 @@ from amaranth import *
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from spec.config import Config
-from spec.registers import Control, Fault, Status
+from hqdm.spec.config import Config
+from hqdm.spec.registers import Control, Fault, Status
 
 # (source, SLVERR code, DECERR code) of the AXI engines, in the order they are reported
 ENGINES = (

@@ -5,13 +5,13 @@ from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from spec.registers import COUNTERS
+from hqdm.spec.registers import COUNTERS
 
 NAMES = tuple(name for name, _ in COUNTERS)
 
 
 class Counters(wiring.Component):
-    """One 32-bit counter per entry of `spec.registers.COUNTERS`; wraps after 2^32.
+    """One 32-bit counter per entry of `hqdm.spec.registers.COUNTERS`; wraps after 2^32.
 
     The counters are the entries of a small memory with one adder. Between two visits of a counter
     its increments are held in four bits, so a counter is right whenever it is shown.

@@ -4,11 +4,11 @@ from amaranth import *
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from rtl.control.checks import FIELD, WordCheck
-from rtl.interfaces import DESCRIPTOR_LAYOUT, STEP_LAYOUT, ReadPort
-from spec.config import Config
-from spec.descriptor import STEP_BYTES
-from spec.registers import Fault
+from hqdm.rtl.control.checks import FIELD, WordCheck
+from hqdm.rtl.interfaces import DESCRIPTOR_LAYOUT, STEP_LAYOUT, ReadPort
+from hqdm.spec.config import Config
+from hqdm.spec.descriptor import STEP_BYTES
+from hqdm.spec.registers import Fault
 
 WORD_BITS = 32
 # A word of the descriptor or of the step table entry, and its number.

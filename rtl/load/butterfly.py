@@ -4,8 +4,8 @@ from amaranth import *
 from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
-from rtl.load.beat import Beat
-from spec.fixed import MAX_ORDER
+from hqdm.rtl.load.beat import Beat
+from hqdm.spec.fixed import MAX_ORDER
 
 SLOT_BITS = MAX_ORDER   # the longest line holds 2**MAX_ORDER beats
 LINE_IN_MEMORY = 16     # shorter lines are registers

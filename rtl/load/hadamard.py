@@ -4,9 +4,9 @@ from amaranth import *
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from rtl.load.beat import Beat
-from rtl.load.butterfly import SLOT_BITS, LaneStage, TimeStage
-from spec.fixed import MAX_ORDER
+from hqdm.rtl.load.beat import Beat
+from hqdm.rtl.load.butterfly import SLOT_BITS, LaneStage, TimeStage
+from hqdm.spec.fixed import MAX_ORDER
 
 CHANNEL, WIDTH = 0, 1
 TIME_STAGES = MAX_ORDER + 1     # delays 64, 32 … 1 beats

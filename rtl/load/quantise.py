@@ -6,10 +6,10 @@ from amaranth import *
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from rtl.load.beat import Beat
-from rtl.product import product
-from rtl.rounding import floor, narrow, one_hot, registered, window
-from spec.fixed import MULTIPLIER_BITS, NIBBLE, QUANTISED_BITS, SHIFT_BITS
+from hqdm.rtl.load.beat import Beat
+from hqdm.rtl.product import product
+from hqdm.rtl.rounding import floor, narrow, one_hot, registered, window
+from hqdm.spec.fixed import MULTIPLIER_BITS, NIBBLE, QUANTISED_BITS, SHIFT_BITS
 
 WIDE_BITS = 8       # of q before it is split
 COARSE, COARSE_STEPS = 8, 5     # shifts of 0, 8 … 32; |r * multiplier| is below 2**38

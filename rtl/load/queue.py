@@ -4,7 +4,7 @@ from amaranth import *
 from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
-from rtl.load.sequence import CHUNK
+from hqdm.rtl.load.sequence import CHUNK
 
 
 class ChunkQueue(wiring.Component):

@@ -4,9 +4,9 @@ from amaranth import *
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from rtl.interfaces import BEATS_BITS, DESCRIPTOR_LAYOUT, read_request
-from rtl.load.sequence import CHUNK, ChunkSequence, by_width
-from spec.config import Config
+from hqdm.rtl.interfaces import BEATS_BITS, DESCRIPTOR_LAYOUT, read_request
+from hqdm.rtl.load.sequence import CHUNK, ChunkSequence, by_width
+from hqdm.spec.config import Config
 
 
 class _Source:

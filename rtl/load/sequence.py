@@ -4,7 +4,7 @@ from amaranth import *
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from rtl.interfaces import DESCRIPTOR_LAYOUT
+from hqdm.rtl.interfaces import DESCRIPTOR_LAYOUT
 
 CHUNK = data.StructLayout({
     "rows": 16,         # source rows - 1

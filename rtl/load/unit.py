@@ -4,17 +4,17 @@ from amaranth import *
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect
 
-from rtl.interfaces import DESCRIPTOR_LAYOUT, STEP_LAYOUT, OperandWrite, ReadPort
-from rtl.load.beat import Beat
-from rtl.load.hadamard import Hadamard
-from rtl.load.hadamard import latency as hadamard_latency
-from rtl.load.quantise import Quantiser
-from rtl.load.queue import ChunkQueue
-from rtl.load.requests import LoadRequests
-from rtl.load.walk import BeatCounter
-from rtl.load.writer import OperandWriter
-from spec.config import Config
-from spec.fixed import CARRIER_BITS, QUANTISED_BITS
+from hqdm.rtl.interfaces import DESCRIPTOR_LAYOUT, STEP_LAYOUT, OperandWrite, ReadPort
+from hqdm.rtl.load.beat import Beat
+from hqdm.rtl.load.hadamard import Hadamard
+from hqdm.rtl.load.hadamard import latency as hadamard_latency
+from hqdm.rtl.load.quantise import Quantiser
+from hqdm.rtl.load.queue import ChunkQueue
+from hqdm.rtl.load.requests import LoadRequests
+from hqdm.rtl.load.walk import BeatCounter
+from hqdm.rtl.load.writer import OperandWriter
+from hqdm.spec.config import Config
+from hqdm.spec.fixed import CARRIER_BITS, QUANTISED_BITS
 
 
 def latency(config: Config, axis: int, order: int) -> int:

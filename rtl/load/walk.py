@@ -4,8 +4,8 @@ from amaranth import *
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from rtl.interfaces import DESCRIPTOR_LAYOUT
-from rtl.load.sequence import CHUNK, by_width
+from hqdm.rtl.interfaces import DESCRIPTOR_LAYOUT
+from hqdm.rtl.load.sequence import CHUNK, by_width
 
 
 class BeatCounter(wiring.Component):

@@ -4,11 +4,11 @@ from amaranth import *
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from rtl.interfaces import DESCRIPTOR_LAYOUT, OperandWrite
-from rtl.load.beat import Beat
-from rtl.load.sequence import CHUNK, by_width
-from rtl.load.walk import BeatWalk
-from spec.config import Config
+from hqdm.rtl.interfaces import DESCRIPTOR_LAYOUT, OperandWrite
+from hqdm.rtl.load.beat import Beat
+from hqdm.rtl.load.sequence import CHUNK, by_width
+from hqdm.rtl.load.walk import BeatWalk
+from hqdm.spec.config import Config
 
 
 class OperandWriter(wiring.Component):

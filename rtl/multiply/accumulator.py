@@ -5,8 +5,8 @@ from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from rtl.interfaces import AccumulatorRead
-from spec.config import Config
+from hqdm.rtl.interfaces import AccumulatorRead
+from hqdm.spec.config import Config
 
 MIN_PASS = 4    # a sum may be added to again this many cycles after the last time, not earlier
 WRITTEN = 3     # cycles from the last sum to a complete bank

@@ -4,8 +4,8 @@ from amaranth import *
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from rtl.multiply.cell import CELLS, PairSum, registered
-from spec.config import Config
+from hqdm.rtl.multiply.cell import CELLS, PairSum, registered
+from hqdm.spec.config import Config
 
 
 def _delay(m, source, cycles, name):

@@ -4,9 +4,9 @@ from amaranth import *
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from rtl.interfaces import DESCRIPTOR_LAYOUT
-from rtl.multiply.countdown import Countdown
-from spec.config import Config
+from hqdm.rtl.interfaces import DESCRIPTOR_LAYOUT
+from hqdm.rtl.multiply.countdown import Countdown
+from hqdm.spec.config import Config
 
 
 def pass_layout(config: Config) -> data.StructLayout:

@@ -5,8 +5,8 @@ from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from rtl.interfaces import OperandWrite
-from spec.config import Config
+from hqdm.rtl.interfaces import OperandWrite
+from hqdm.spec.config import Config
 
 
 class OperandBuffer(wiring.Component):

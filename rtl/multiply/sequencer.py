@@ -4,10 +4,10 @@ from amaranth import *
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from rtl.interfaces import DESCRIPTOR_LAYOUT
-from rtl.multiply.accumulator import MIN_PASS, control_layout
-from rtl.multiply.loops import Loops, pass_layout
-from spec.config import Config
+from hqdm.rtl.interfaces import DESCRIPTOR_LAYOUT
+from hqdm.rtl.multiply.accumulator import MIN_PASS, control_layout
+from hqdm.rtl.multiply.loops import Loops, pass_layout
+from hqdm.spec.config import Config
 
 
 def pipe(m, signal, cycles, name):

@@ -4,13 +4,13 @@ from amaranth import *
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from rtl.interfaces import DESCRIPTOR_LAYOUT, AccumulatorRead, OperandWrite, ReadPort
-from rtl.multiply.accumulator import Accumulator
-from rtl.multiply.array import SystolicArray
-from rtl.multiply.operands import OperandBuffer
-from rtl.multiply.sequencer import Sequencer
-from rtl.multiply.weights import WeightLoader
-from spec.config import Config
+from hqdm.rtl.interfaces import DESCRIPTOR_LAYOUT, AccumulatorRead, OperandWrite, ReadPort
+from hqdm.rtl.multiply.accumulator import Accumulator
+from hqdm.rtl.multiply.array import SystolicArray
+from hqdm.rtl.multiply.operands import OperandBuffer
+from hqdm.rtl.multiply.sequencer import Sequencer
+from hqdm.rtl.multiply.weights import WeightLoader
+from hqdm.spec.config import Config
 
 
 class MultiplyUnit(wiring.Component):

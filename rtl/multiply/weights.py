@@ -5,9 +5,9 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from rtl.interfaces import DESCRIPTOR_LAYOUT, ReadPort
-from rtl.multiply.countdown import Countdown
-from spec.config import Config
+from hqdm.rtl.interfaces import DESCRIPTOR_LAYOUT, ReadPort
+from hqdm.rtl.multiply.countdown import Countdown
+from hqdm.spec.config import Config
 
 
 class WeightRequests(wiring.Component):

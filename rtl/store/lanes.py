@@ -6,10 +6,10 @@ from amaranth import *
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from rtl.product import product
-from rtl.rounding import floor, narrow, one_hot, registered, saturate, settle, window
-from spec.fixed import CARRIER_BITS, MID_BITS, MULTIPLIER_BITS, RESIDUAL_SHIFT, SHIFT_BITS
-from spec.stages import ROW_MANTISSA_BITS, ROW_SHIFT_BITS
+from hqdm.rtl.product import product
+from hqdm.rtl.rounding import floor, narrow, one_hot, registered, saturate, settle, window
+from hqdm.spec.fixed import CARRIER_BITS, MID_BITS, MULTIPLIER_BITS, RESIDUAL_SHIFT, SHIFT_BITS
+from hqdm.spec.stages import ROW_MANTISSA_BITS, ROW_SHIFT_BITS
 
 CARRIER = signed(CARRIER_BITS)
 ALIGN_SHIFT_BITS = 5
@@ -26,7 +26,7 @@ def shifted(m, x, sixteens, shift, least, bits, name):
     Parameters
     ----------
     m: module the signals are added to. x: Window.
-    sixteens: selects k, see `rtl.rounding.narrow`.
+    sixteens: selects k, see `hqdm.rtl.rounding.narrow`.
     shift: 4 bits; those below 2**least are 0 and not looked at. Bits 0..2 come a cycle later.
     """
     left = 16 - (1 << least)        # what is still to be shifted, at most

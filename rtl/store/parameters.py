@@ -5,10 +5,10 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from rtl.bus.queue import BLOCK
-from rtl.store.lanes import CARRIER, lanes_of
-from spec.config import Config
-from spec.fixed import MULTIPLIER_BITS
+from hqdm.rtl.bus.queue import BLOCK
+from hqdm.rtl.store.lanes import CARRIER, lanes_of
+from hqdm.spec.config import Config
+from hqdm.spec.fixed import MULTIPLIER_BITS
 
 GROUPS = 4          # lane groups of a word, one per cycle
 READ_LATENCY = 3    # cycles from an address to its lane group, here and in `second`

@@ -4,7 +4,7 @@ from amaranth import *
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from rtl.store.lanes import (
+from hqdm.rtl.store.lanes import (
     ALIGN_SHIFT_BITS,
     CARRIER,
     FACTOR_AHEAD,
@@ -15,7 +15,7 @@ from rtl.store.lanes import (
     StepScale,
     lanes_of,
 )
-from spec.fixed import ACCUMULATOR_BITS, CARRIER_BITS, MID_BITS, MULTIPLIER_BITS, SHIFT_BITS
+from hqdm.spec.fixed import ACCUMULATOR_BITS, CARRIER_BITS, MID_BITS, MULTIPLIER_BITS, SHIFT_BITS
 
 STAGES = (                                              # in order, with their latencies
     ("channel", Scale.latency),                         # mid = sat24(rhe(acc * M[o], S1))
@@ -52,7 +52,7 @@ class Requantise(wiring.Component):
     bias: bias of the output channels, `bias_at` cycles later.
     second: second operand, unaligned, `second_at` cycles later.
     channel_shift, row_scale, step_multiplier, step_shift, residual_shift, residual: static, see
-        `spec.descriptor`.
+        `hqdm.spec.descriptor`.
     o: output carriers, `latency` cycles later.
     """
 

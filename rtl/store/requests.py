@@ -4,11 +4,11 @@ from amaranth import *
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from rtl.bus.queue import CreditQueue
-from rtl.interfaces import BEATS_BITS, DESCRIPTOR_LAYOUT, ReadPort
-from rtl.store.second import has_second
-from rtl.store.walk import TileWalk
-from spec.config import Config
+from hqdm.rtl.bus.queue import CreditQueue
+from hqdm.rtl.interfaces import BEATS_BITS, DESCRIPTOR_LAYOUT, ReadPort
+from hqdm.rtl.store.second import has_second
+from hqdm.rtl.store.walk import TileWalk
+from hqdm.spec.config import Config
 
 REQUESTS_AHEAD = 64     # a reader with 64 beats never has as many requests of two beats inside
 PARAMETERS, SECOND = 0, 1

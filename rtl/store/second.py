@@ -5,11 +5,11 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from rtl.bus.queue import BLOCK
-from rtl.counting import change
-from rtl.store.lanes import CARRIER, lanes_of
-from rtl.store.parameters import read_group
-from spec.config import Config
+from hqdm.rtl.bus.queue import BLOCK
+from hqdm.rtl.counting import change
+from hqdm.rtl.store.lanes import CARRIER, lanes_of
+from hqdm.rtl.store.parameters import read_group
+from hqdm.spec.config import Config
 
 WORDS = 8       # more than the words between the issue of a pixel and its second operand
 

@@ -6,8 +6,8 @@ from amaranth import *
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from rtl.counting import change
-from rtl.interfaces import (
+from hqdm.rtl.counting import change
+from hqdm.rtl.interfaces import (
     DESCRIPTOR_LAYOUT,
     STEP_LAYOUT,
     WRITE_WORDS,
@@ -15,12 +15,12 @@ from rtl.interfaces import (
     ReadPort,
     WordWrite,
 )
-from rtl.store.parameters import GROUPS, READ_LATENCY, ParameterSets
-from rtl.store.requantise import Requantise
-from rtl.store.requests import StoreReads
-from rtl.store.second import SecondOperand, has_second
-from rtl.store.walk import TileWalk
-from spec.config import Config
+from hqdm.rtl.store.parameters import GROUPS, READ_LATENCY, ParameterSets
+from hqdm.rtl.store.requantise import Requantise
+from hqdm.rtl.store.requests import StoreReads
+from hqdm.rtl.store.second import SecondOperand, has_second
+from hqdm.rtl.store.walk import TileWalk
+from hqdm.spec.config import Config
 
 SUMS_LATENCY = 4                        # cycles from a group issued to its sums at the stages
 AHEAD = SUMS_LATENCY - READ_LATENCY     # cycles from a group issued to the read of its parameters
@@ -35,7 +35,7 @@ class StoreUnit(wiring.Component):
     With the descriptor's `row_scale` the second operand is the row factors instead.
 
     For each spatial tile and output word (= accumulator bank), for each pixel: the stages of
-    `rtl.store.requantise.STAGES` on `store_lanes` channels per cycle, four cycles per word.
+    `hqdm.rtl.store.requantise.STAGES` on `store_lanes` channels per cycle, four cycles per word.
 
     Throughput: one word in four cycles, one more cycle per bank; parameters are fetched one
     output word ahead, the second operand as far ahead as the reader allows. A group is issued

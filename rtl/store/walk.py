@@ -4,8 +4,8 @@ from amaranth import *
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from rtl.interfaces import DESCRIPTOR_LAYOUT
-from spec.config import Config
+from hqdm.rtl.interfaces import DESCRIPTOR_LAYOUT
+from hqdm.spec.config import Config
 
 
 class TileWalk(wiring.Component):

@@ -3,10 +3,10 @@
 import platform
 from pathlib import Path
 
-from rtl.cache import build_once, content_hash, files_hash
-from rtl.generate import TOP, generate_cached
-from sim.verilator import WAIVERS, machine_key, run_tool, verilator_root, verilator_version
-from spec.config import Config
+from hqdm.kit.cache import build_once, content_hash, files_hash
+from hqdm.rtl.generate import TOP, generate_cached
+from hqdm.sim.verilator import WAIVERS, machine_key, run_tool, verilator_root, verilator_version
+from hqdm.spec.config import Config
 
 HERE = Path(__file__).resolve().parent
 LIBRARY = "device.so"

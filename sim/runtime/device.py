@@ -10,8 +10,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from sim.runtime.build import build
-from spec.config import Config
+from hqdm.sim.runtime.build import build
+from hqdm.spec.config import Config
 
 PORTS = ("load", "weight", "store")
 CHANNELS = ("ar", "r", "aw", "w", "b")
@@ -112,7 +112,7 @@ class Device:
 
     Parameters
     ----------
-    library: shared library made by `sim.runtime.build`; `Device.of(config, ...)` builds it.
+    library: shared library made by `hqdm.sim.runtime.build`; `Device.of(config, ...)` builds it.
     memory_bytes: size of the memory; an access beyond it answers DECERR.
     model: how the memory answers; may be changed later with `set_model`.
 

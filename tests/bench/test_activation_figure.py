@@ -7,9 +7,9 @@ import torch
 from PIL import Image
 
 from bench.activation_figure import channel_maxima, main, spread_over
-from golden.models.files import save_unet
-from golden.models.presets import unet_preset
-from golden.models.unet import make_unet
+from hqdm.learn.diffusion.files import save_unet
+from hqdm.learn.diffusion.presets import unet_preset
+from hqdm.learn.diffusion.unet import make_unet
 
 
 @pytest.fixture(scope="module")

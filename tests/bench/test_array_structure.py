@@ -1,8 +1,8 @@
 """The two arrays that are compared have the same ports; the table."""
 
 from bench.array_structure import ARRAYS, table
-from rtl.generate import ports, to_verilog
-from spec.config import PRESETS
+from hqdm.rtl.generate import ports, to_verilog
+from hqdm.spec.config import PRESETS
 
 
 def test_both_have_the_same_ports():

@@ -3,7 +3,7 @@
 import torch
 
 from bench.autoencoder_choice import kl, main, psnr, vq
-from golden.models.presets import AUTOENCODERS
+from hqdm.learn.diffusion.presets import AUTOENCODERS
 
 
 def test_both_reconstruct(monkeypatch):

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from bench import cells
-from spec.config import PRESETS
+from hqdm.spec.config import PRESETS
 
 FOUND = {"packed": {"lut4": 18.0, "carry": 8.0, "dsp": 0.5},
          "multiply": {"lut4": 18.0, "carry": 9.0, "dsp": 1.0},

@@ -17,8 +17,8 @@ from bench.estimator import (
     read_network,
     summary,
 )
-from firmware.tiling import candidates
-from spec import config_by_name
+from hqdm.cycles.tiling import candidates
+from hqdm.spec import config_by_name
 
 
 def row(measured, estimated, count=1, config="n8", bandwidth=None):

@@ -5,9 +5,9 @@ import subprocess
 import pytest
 
 from bench.first_version import LABELS, compare, ratio, table
-from rtl.cache import REPOSITORY
+from hqdm.kit.cache import ROOT
 
-history = pytest.mark.skipif(not (REPOSITORY / ".git").exists(), reason="no history")
+history = pytest.mark.skipif(not (ROOT / ".git").exists(), reason="no history")
 
 FOUND = {
     "first version": {"verilog_mb": 2.84, "generation_s": 17.2, "build_s": 37.4, "mismatches": 0,

@@ -6,9 +6,9 @@ import pytest
 
 from bench import fpga_regression
 from bench.fpga_regression import ACCEPTED, TARGETS, compare, main
-from firmware.fpga.build import Options, build, core_design
-from firmware.fpga.devices import device_by_name
-from spec import PRESETS
+from hqdm.fpga.build import Options, build, core_design
+from hqdm.fpga.devices import device_by_name
+from hqdm.spec import PRESETS
 
 OLD = {"lut4": 10_000, "ff": 4_000, "dsp": 20, "bram": 0, "fmax_mhz_median": 100.0}
 

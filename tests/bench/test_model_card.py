@@ -5,10 +5,10 @@ import json
 import pytest
 
 from bench.model_card import PENDING, main
-from golden.models.autoencoder import make_autoencoder
-from golden.models.files import save_autoencoder, save_unet
-from golden.models.presets import autoencoder_preset, unet_preset
-from golden.models.unet import make_unet
+from hqdm.learn.diffusion.autoencoder import make_autoencoder
+from hqdm.learn.diffusion.files import save_autoencoder, save_unet
+from hqdm.learn.diffusion.presets import autoencoder_preset, unet_preset
+from hqdm.learn.diffusion.unet import make_unet
 
 ROW = {"n": 2000, "n_real": 10000, "fd": 12.345, "kid": 0.0123, "kid_std": 0.001, "is": 7.5,
        "is_std": 0.1, "precision": 0.5, "recall": 0.25}

@@ -9,10 +9,10 @@ from PIL import Image
 from bench.quality_cells import table_cells
 from bench.quality_report import spread
 from bench.quality_table import main
-from golden.models.autoencoder import make_autoencoder
-from golden.models.files import save_autoencoder, save_unet
-from golden.models.presets import autoencoder_preset, unet_preset
-from golden.models.unet import make_unet
+from hqdm.learn.diffusion.autoencoder import make_autoencoder
+from hqdm.learn.diffusion.files import save_autoencoder, save_unet
+from hqdm.learn.diffusion.presets import autoencoder_preset, unet_preset
+from hqdm.learn.diffusion.unet import make_unet
 
 
 class Means:

@@ -1,8 +1,8 @@
 """docs/registers.md is what spec says."""
 
 from bench.registers_doc import PAGE, bits, page
-from spec.descriptor import FIELDS
-from spec.registers import REGISTERS, Fault
+from hqdm.spec.descriptor import FIELDS
+from hqdm.spec.registers import REGISTERS, Fault
 
 
 def test_page_is_up_to_date():

@@ -7,10 +7,10 @@ import torch
 from PIL import Image
 
 from bench.rotation_study import main, noise_ratios, signs
-from golden.models.files import save_unet
-from golden.models.presets import unet_preset
-from golden.models.unet import make_unet
-from golden.qat.rotation import hadamard
+from hqdm.learn.diffusion.files import save_unet
+from hqdm.learn.diffusion.presets import unet_preset
+from hqdm.learn.diffusion.unet import make_unet
+from hqdm.learn.qat.rotation import hadamard
 
 
 @pytest.mark.parametrize("order", range(7))

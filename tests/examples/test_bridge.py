@@ -16,9 +16,9 @@ from examples.ulx3s.bridge import (
     Bridge,
 )
 from examples.ulx3s.memory import DECERR, BlockMemory
-from rtl.bus.registers import SLVERR, RegisterBank
-from spec import PRESETS
-from spec.registers import ADDRESS, IDENTITY
+from hqdm.rtl.bus.registers import SLVERR, RegisterBank
+from hqdm.spec import PRESETS
+from hqdm.spec.registers import ADDRESS, IDENTITY
 
 WORDS = 64
 

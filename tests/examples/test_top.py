@@ -6,8 +6,8 @@ import pytest
 
 from examples.ulx3s.build import CONSTRAINTS, main
 from examples.ulx3s.top import Top
-from rtl.generate import ports, to_verilog
-from spec import PRESETS
+from hqdm.rtl.generate import ports, to_verilog
+from hqdm.spec import PRESETS
 
 
 def test_every_pin_has_a_place():

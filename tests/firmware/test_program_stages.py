@@ -5,13 +5,13 @@ from dataclasses import replace
 import pytest
 import torch
 
-from firmware.driver import Driver
-from firmware.packing import unpack_activation
-from firmware.program import Allocator, compile_layer
-from firmware.transports.golden import GoldenTransport
-from golden.layer import run_layer
-from golden.random import random_factors, random_parameters, random_sources
-from spec import PRESETS, Layer, Load, LoadStages, Multiply, Store, StoreStages, Table
+from hqdm.firmware.compile.packing import unpack_activation
+from hqdm.firmware.compile.program import Allocator, compile_layer
+from hqdm.firmware.device.driver import Driver
+from hqdm.firmware.device.transports.golden import GoldenTransport
+from hqdm.golden.layer import run_layer
+from hqdm.golden.random import random_factors, random_parameters, random_sources
+from hqdm.spec import PRESETS, Layer, Load, LoadStages, Multiply, Store, StoreStages, Table
 
 
 def test_stages_are_refused_by_name():

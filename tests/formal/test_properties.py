@@ -5,9 +5,9 @@ from unittest.mock import patch
 import pytest
 from amaranth import Cat, Const
 
-import rtl.rounding
+import hqdm.rtl.rounding
 from formal.catalogue import PROPERTIES, find
-from rtl.multiply.cell import CELLS, BoothCell, PackedCell
+from hqdm.rtl.multiply.cell import CELLS, BoothCell, PackedCell
 
 SHORT = [item for item in PROPERTIES if not item.long]
 
@@ -44,7 +44,7 @@ def wraps(x, bits):
 @pytest.mark.parametrize("wrong", [ties_up, ties_of_a_part, wraps])
 def test_wrong_rounding_is_seen(wrong):
     item = find("arithmetic.rounding")
-    with patch.object(rtl.rounding, "floor", wrong):
+    with patch.object(hqdm.rtl.rounding, "floor", wrong):
         verdict = item.check(item.compile())
     assert (verdict.holds, verdict.failed) == (False, "rounded")
 

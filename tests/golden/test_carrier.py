@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from golden import Carrier
+from hqdm.golden import Carrier
 
 
 def test_a_carrier_is_values_and_an_exponent():

@@ -8,9 +8,9 @@ from itertools import product
 import pytest
 import torch
 
-from golden import Carrier, run_layer
-from golden.random import random_factors, random_layer, random_parameters, random_sources
-from spec import PRESETS, Layer, Load, Multiply, Store
+from hqdm.golden import Carrier, run_layer
+from hqdm.golden.random import random_factors, random_layer, random_parameters, random_sources
+from hqdm.spec import PRESETS, Layer, Load, Multiply, Store
 
 LAYERS = 40     # per seed
 

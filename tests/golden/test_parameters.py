@@ -3,8 +3,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from golden.random import random_parameters
-from spec import Layer, Load, Multiply
+from hqdm.golden.random import random_parameters
+from hqdm.spec import Layer, Load, Multiply
 
 LAYER = Layer(
     name="p", load=Load(channels=(3, 2), height=4, width=4),

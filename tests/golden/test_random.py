@@ -4,10 +4,10 @@ from collections import Counter
 import pytest
 import torch
 
-from golden import run_layer
-from golden.load import load_quantised
-from golden.random import random_layer, random_parameters, random_sources
-from spec import PRESETS, Layer, Load, Multiply, Store
+from hqdm.golden import run_layer
+from hqdm.golden.load import load_quantised
+from hqdm.golden.random import random_layer, random_parameters, random_sources
+from hqdm.spec import PRESETS, Layer, Load, Multiply, Store
 
 
 def generator(seed):

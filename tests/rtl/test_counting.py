@@ -3,7 +3,7 @@
 from amaranth import *
 from amaranth.sim import Simulator
 
-from rtl.counting import change
+from hqdm.rtl.counting import change
 
 
 def test_change_is_up_minus_down():

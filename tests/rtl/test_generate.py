@@ -6,10 +6,10 @@ import re
 
 import pytest
 
-from rtl.__main__ import main
-from rtl.cache import build_once
-from rtl.generate import TOP, generate, generate_cached, ports, sidecar
-from spec.config import PRESETS
+from hqdm.kit.cache import build_once
+from hqdm.rtl.__main__ import main
+from hqdm.rtl.generate import TOP, generate, generate_cached, ports, sidecar
+from hqdm.spec.config import PRESETS
 
 CONFIG = PRESETS["n4"]
 VERILOG_SHA256 = "a03fe3e408ad7d21ca9ecc7db307f97bfc3ccddfbb1e8ee4f394623b6142489d"
@@ -27,7 +27,7 @@ def test_the_hardware_is_the_recorded_one():
 
 
 def test_no_process_without_inputs():
-    """A simulator never runs an `always @*` that reads nothing; see sim/test_runner.py."""
+    """A simulator never runs an `always @*` that reads nothing; see sim/tests/test_runner.py."""
     assert not re.search(r"^  always @\*\n", generate_cached(CONFIG), re.M)
 
 

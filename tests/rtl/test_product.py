@@ -1,4 +1,4 @@
-"""rtl.product against `*`, one product per cycle."""
+"""hqdm.rtl.product against `*`, one product per cycle."""
 
 import random
 
@@ -6,7 +6,7 @@ import pytest
 from amaranth import *
 from amaranth.sim import Simulator
 
-from rtl.product import LATENCY, product
+from hqdm.rtl.product import LATENCY, product
 
 
 def products(width: int, other: int, pairs: list[tuple[int, int]]) -> list[int]:

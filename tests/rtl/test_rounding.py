@@ -1,13 +1,13 @@
-"""rtl.rounding against golden.rounding, exhaustively where small and at every shift where wide."""
+"""The RTL's rounding against golden's, exhaustively where small and at every shift where wide."""
 
 import pytest
 import torch
 from amaranth import *
 from amaranth.sim import Simulator
 
-from golden import rounding as golden
-from rtl.rounding import floor, narrow, one_hot, saturate, settle, window
-from spec.fixed import MAX_SHIFT
+from hqdm.golden import rounding as golden
+from hqdm.rtl.rounding import floor, narrow, one_hot, saturate, settle, window
+from hqdm.spec.fixed import MAX_SHIFT
 
 
 def evaluate(build, width, pairs, shift_bits=6):

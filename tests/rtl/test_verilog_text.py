@@ -8,13 +8,13 @@ from amaranth.back import verilog
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from firmware.fpga.tools import YOSYS, Tools
-from rtl.bus.registers import RegisterBank
-from rtl.control.controller import Controller
-from rtl.load.requests import LoadRequests
-from rtl.multiply.sequencer import Sequencer
-from rtl.verilog_text import improve
-from spec.config import PRESETS
+from hqdm.fpga.tools import YOSYS, Tools
+from hqdm.rtl.bus.registers import RegisterBank
+from hqdm.rtl.control.controller import Controller
+from hqdm.rtl.load.requests import LoadRequests
+from hqdm.rtl.multiply.sequencer import Sequencer
+from hqdm.rtl.verilog_text import improve
+from hqdm.spec.config import PRESETS
 
 PROOF = """
 read_verilog -sv before.v; hierarchy -top top; proc; flatten; opt_clean; memory_map

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from spec import PRESETS, Config, config_by_name
+from hqdm.spec import PRESETS, Config, config_by_name
 
 
 @pytest.mark.parametrize("n", [4, 8, 16, 32, 64])

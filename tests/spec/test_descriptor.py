@@ -2,7 +2,7 @@ import random
 
 import pytest
 
-from spec.descriptor import (
+from hqdm.spec.descriptor import (
     DESCRIPTOR_BYTES,
     DESCRIPTOR_WORDS,
     FIELDS,
@@ -14,7 +14,7 @@ from spec.descriptor import (
     pack_step,
     unpack,
 )
-from spec.fixed import MAX_ORDER, MAX_SHIFT, MULTIPLIER_BITS, RESIDUAL_SHIFT, symmetric_max
+from hqdm.spec.fixed import MAX_ORDER, MAX_SHIFT, MULTIPLIER_BITS, RESIDUAL_SHIFT, symmetric_max
 
 TABLES = pytest.mark.parametrize(
     ("fields", "words"), [(FIELDS, DESCRIPTOR_WORDS), (STEP_FIELDS, STEP_WORDS)],

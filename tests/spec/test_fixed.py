@@ -1,6 +1,6 @@
 import pytest
 
-from spec.fixed import (
+from hqdm.spec.fixed import (
     BITS,
     CARRIER,
     MAX_ORDER,

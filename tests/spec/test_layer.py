@@ -2,7 +2,7 @@ from dataclasses import FrozenInstanceError, replace
 
 import pytest
 
-from spec import Layer, Load, Multiply, Store, effective_order
+from hqdm.spec import Layer, Load, Multiply, Store, effective_order
 
 LOAD = Load(channels=(64,), height=16, width=16)
 CONV = Multiply(op="conv3x3", out_channels=8, padding=1)

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from spec import (
+from hqdm.spec import (
     HostTensor,
     Layer,
     Load,
@@ -16,7 +16,7 @@ from spec import (
     StoreStages,
     Table,
 )
-from spec import TensorSpec as T
+from hqdm.spec import TensorSpec as T
 
 
 def layer(name="a", channels=(4,), out=4, stages=None, store=None, **multiply):

@@ -1,4 +1,4 @@
-from spec.registers import (
+from hqdm.spec.registers import (
     ADDRESS,
     COUNTERS,
     IDENTITY,

@@ -4,8 +4,8 @@ from fractions import Fraction
 
 import torch
 
-from golden.load.affine import channel_affine, row_affine
-from spec.fixed import CARRIER
+from hqdm.golden.load.affine import channel_affine, row_affine
+from hqdm.spec.fixed import CARRIER
 
 
 def clamp(value):

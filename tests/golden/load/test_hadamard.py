@@ -2,7 +2,7 @@ import pytest
 import torch
 from scipy.linalg import hadamard
 
-from golden.load import rotate
+from hqdm.golden.load import rotate
 
 
 def carriers(shape, seed):

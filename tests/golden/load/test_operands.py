@@ -3,11 +3,11 @@ from dataclasses import replace
 import pytest
 import torch
 
-from golden import Carrier
-from golden.load import load_nibbles, load_operands, load_quantised, rotate
-from golden.random import random_parameters, random_sources
-from spec import Layer, Load, Multiply
-from spec.fixed import required_operand_bits
+from hqdm.golden import Carrier
+from hqdm.golden.load import load_nibbles, load_operands, load_quantised, rotate
+from hqdm.golden.random import random_parameters, random_sources
+from hqdm.spec import Layer, Load, Multiply
+from hqdm.spec.fixed import required_operand_bits
 
 
 def layer(**load):

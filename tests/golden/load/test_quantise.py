@@ -3,8 +3,8 @@ from fractions import Fraction
 import pytest
 import torch
 
-from golden.load import quantise, rotate, split_nibbles
-from spec.fixed import operand_magnitude, required_operand_bits, symmetric_max
+from hqdm.golden.load import quantise, rotate, split_nibbles
+from hqdm.spec.fixed import operand_magnitude, required_operand_bits, symmetric_max
 
 
 @pytest.mark.parametrize(("low", "high"), [

@@ -3,10 +3,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from golden.multiply import convolve, exact_dtype, partial_sums
-from golden.multiply.convolution import sum_bound
-from golden.random import random_parameters
-from spec import Layer, Load, Multiply
+from hqdm.golden.multiply import convolve, exact_dtype, partial_sums
+from hqdm.golden.multiply.convolution import sum_bound
+from hqdm.golden.random import random_parameters
+from hqdm.spec import Layer, Load, Multiply
 
 F32, F64 = torch.float32, torch.float64
 

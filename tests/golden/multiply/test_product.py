@@ -4,9 +4,9 @@ from types import SimpleNamespace
 
 import torch
 
-from golden.multiply.product import product_sums
-from golden.rounding import rhe
-from spec import Layer, Load, Multiply
+from hqdm.golden.arithmetic.rounding import rhe
+from hqdm.golden.multiply.product import product_sums
+from hqdm.spec import Layer, Load, Multiply
 
 HEADS, SIZE, KEYS = 2, 4, 6
 

@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from golden.carrier import Carrier
-from golden.network import IntegerNetwork
+from hqdm.golden.carrier import Carrier
+from hqdm.golden.network import IntegerNetwork
 
 
 @pytest.fixture

@@ -3,10 +3,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from golden import Carrier
-from golden.random import random_parameters
-from golden.store import store_outputs
-from spec import Layer, Load, Multiply, Store
+from hqdm.golden import Carrier
+from hqdm.golden.random import random_parameters
+from hqdm.golden.store import store_outputs
+from hqdm.spec import Layer, Load, Multiply, Store
 
 LAYER = Layer(name="l", load=Load(channels=(4,), height=3, width=5),
               multiply=Multiply(op="conv1x1", out_channels=2), store=Store(residual="add"),

@@ -3,7 +3,7 @@ from fractions import Fraction
 import pytest
 import torch
 
-from golden.store import add_bias, requantise
+from hqdm.golden.store import add_bias, requantise
 
 INT32 = (1 << 31) - 1
 

@@ -3,7 +3,7 @@ from fractions import Fraction
 import pytest
 import torch
 
-from golden.store import align, combine
+from hqdm.golden.store import align, combine
 
 VALUES = torch.tensor([-32768, -32767, -20001, -3, -2, -1, 0, 1, 2, 3, 6, 10, 20001, 32767])
 

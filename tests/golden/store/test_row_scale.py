@@ -6,10 +6,10 @@ from fractions import Fraction
 import pytest
 import torch
 
-from golden.layer import run_layer
-from golden.random import random_factors, random_parameters, random_sources
-from golden.store.row_scale import row_factors, row_scale, unpack_factors
-from spec import Layer, Load, Multiply, Store, StoreStages
+from hqdm.golden.layer import run_layer
+from hqdm.golden.random import random_factors, random_parameters, random_sources
+from hqdm.golden.store.row_scale import row_factors, row_scale, unpack_factors
+from hqdm.spec import Layer, Load, Multiply, Store, StoreStages
 
 LAYER = Layer(name="mix", load=Load(channels=(24,), height=7, width=1, bits=8),
               multiply=Multiply(op="linear", out_channels=5, bits=8),

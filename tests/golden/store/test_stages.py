@@ -6,14 +6,14 @@ from fractions import Fraction
 import pytest
 import torch
 
-from golden.layer import load_operands, partial_sums, run_layer
-from golden.load.table import lookup
-from golden.random import random_layer, random_parameters, random_sources
-from golden.stages import LayerParameters
-from golden.store.gate import gate
-from golden.store.staged import store_staged
-from golden.store.statistics import gather
-from spec import PRESETS, Table
+from hqdm.golden.arithmetic.statistics import gather
+from hqdm.golden.arithmetic.table import lookup
+from hqdm.golden.layer import load_operands, partial_sums, run_layer
+from hqdm.golden.random import random_layer, random_parameters, random_sources
+from hqdm.golden.stages import LayerParameters
+from hqdm.golden.store.gate import gate
+from hqdm.golden.store.staged import store_staged
+from hqdm.spec import PRESETS, Table
 
 
 def draw(low, high, *shape, seed=0):

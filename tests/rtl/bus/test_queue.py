@@ -6,7 +6,7 @@ from collections import deque
 import pytest
 from amaranth.sim import Simulator
 
-from rtl.bus.queue import CreditQueue
+from hqdm.rtl.bus.queue import CreditQueue
 
 DEPTH, WIDTH = 16, 12
 

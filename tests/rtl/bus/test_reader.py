@@ -5,9 +5,9 @@ import random
 import pytest
 from amaranth.sim import Simulator
 
-from rtl.bus.reader import AxiReader, check_fifo_beats
-from spec import PRESETS
-from spec.config import BURST_BEATS
+from hqdm.rtl.bus.reader import AxiReader, check_fifo_beats
+from hqdm.spec import PRESETS
+from hqdm.spec.config import BURST_BEATS
 
 CONFIG = PRESETS["n8"]
 BYTES = CONFIG.bus_bytes

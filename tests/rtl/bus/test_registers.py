@@ -5,8 +5,8 @@ import random
 import pytest
 from amaranth.sim import Simulator
 
-from rtl.bus.registers import COUNTER_NAMES, RESET, SLVERR, RegisterBank
-from spec.registers import ADDRESS, COUNTERS, REGISTER_SPACE_BITS, REGISTERS
+from hqdm.rtl.bus.registers import COUNTER_NAMES, RESET, SLVERR, RegisterBank
+from hqdm.spec.registers import ADDRESS, COUNTERS, REGISTER_SPACE_BITS, REGISTERS
 
 UNKNOWN = sorted(set(range(0, 1 << REGISTER_SPACE_BITS, 4)) - {r.address for r in REGISTERS})
 

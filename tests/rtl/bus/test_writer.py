@@ -5,9 +5,9 @@ import random
 import pytest
 from amaranth.sim import Simulator
 
-from rtl.bus.writer import AxiWriter
-from rtl.interfaces import WRITE_WORDS
-from spec import PRESETS
+from hqdm.rtl.bus.writer import AxiWriter
+from hqdm.rtl.interfaces import WRITE_WORDS
+from hqdm.spec import PRESETS
 
 CONFIG = PRESETS["n8"]
 BITS = CONFIG.bus_bits

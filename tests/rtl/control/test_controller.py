@@ -3,9 +3,9 @@
 import pytest
 from amaranth.sim import Simulator
 
-from rtl.control.controller import ENGINES, Controller
-from spec import PRESETS
-from spec.registers import Control, Fault, Status
+from hqdm.rtl.control.controller import ENGINES, Controller
+from hqdm.spec import PRESETS
+from hqdm.spec.registers import Control, Fault, Status
 
 CONFIG = PRESETS["n4"]
 QUIET = 2 * CONFIG.n + 8

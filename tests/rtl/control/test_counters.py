@@ -4,7 +4,7 @@ import itertools
 
 from amaranth.sim import Simulator
 
-from rtl.control.counters import NAMES, Counters, IdleCause
+from hqdm.rtl.control.counters import NAMES, Counters, IdleCause
 
 
 def run(dut, body, clock=True):

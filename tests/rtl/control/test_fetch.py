@@ -3,9 +3,9 @@
 import pytest
 from amaranth.sim import Simulator
 
-from rtl.control.fetch import Fetch
-from spec import PRESETS
-from spec.descriptor import (
+from hqdm.rtl.control.fetch import Fetch
+from hqdm.spec import PRESETS
+from hqdm.spec.descriptor import (
     DESCRIPTOR_BYTES,
     FIELDS,
     STEP_BYTES,
@@ -13,7 +13,7 @@ from spec.descriptor import (
     pack_descriptor,
     pack_step,
 )
-from spec.registers import Fault
+from hqdm.spec.registers import Fault
 
 CONFIG = PRESETS["n8"]
 BASE, STEPS = 0x400, 0x1000

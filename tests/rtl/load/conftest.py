@@ -6,7 +6,7 @@ from collections.abc import Iterable
 import pytest
 from amaranth.sim import Simulator
 
-from sim.load_case import Row, Stream
+from hqdm.sim.load_case import Row, Stream
 
 
 class Pipeline:

@@ -1,11 +1,11 @@
-"""The streaming Hadamard against golden.load.rotate."""
+"""The streaming Hadamard against hqdm.golden.load.rotate."""
 
 import random
 
 import pytest
 
-from rtl.load.hadamard import CHANNEL, WIDTH, Hadamard, exchanged, latency, stage_bits
-from sim.load_case import (
+from hqdm.rtl.load.hadamard import CHANNEL, WIDTH, Hadamard, exchanged, latency, stage_bits
+from hqdm.sim.load_case import (
     AXES_AND_ORDERS,
     Stream,
     block_beats,
@@ -13,7 +13,7 @@ from sim.load_case import (
     rotated,
     rotation_stream,
 )
-from spec.fixed import MAX_ORDER
+from hqdm.spec.fixed import MAX_ORDER
 
 LANES = (2, 4, 8)
 

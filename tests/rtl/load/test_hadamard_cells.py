@@ -3,8 +3,8 @@
 import pytest
 
 from bench.hadamard_adders import cells, expected_adders, forward, inverse
-from rtl.load.hadamard import TIME_STAGES
-from spec.config import config_by_name
+from hqdm.rtl.load.hadamard import TIME_STAGES
+from hqdm.spec.config import config_by_name
 
 
 @pytest.mark.parametrize("build", [forward, inverse])

@@ -1,13 +1,13 @@
-"""The quantiser against golden.load.quantise and split_nibbles."""
+"""The quantiser against hqdm.golden.load.quantise and split_nibbles."""
 
 import random
 
 import pytest
 
-from rtl.load.quantise import Quantiser
-from sim.load_case import Stream, near_a_level, quantised_streams
-from spec.config import config_by_name
-from spec.fixed import MAX_SHIFT, symmetric_max
+from hqdm.rtl.load.quantise import Quantiser
+from hqdm.sim.load_case import Stream, near_a_level, quantised_streams
+from hqdm.spec.config import config_by_name
+from hqdm.spec.fixed import MAX_SHIFT, symmetric_max
 
 LANES = 2
 BITS = config_by_name("n4").rotation_bits

@@ -4,7 +4,7 @@ import random
 
 from amaranth.sim import Simulator
 
-from rtl.load.queue import ChunkQueue
+from hqdm.rtl.load.queue import ChunkQueue
 
 
 def run(bench):

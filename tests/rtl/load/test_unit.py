@@ -1,4 +1,4 @@
-"""The load unit against golden.load.load_nibbles: random layers, tilings and memories."""
+"""The load unit against hqdm.golden.load.load_nibbles: random layers, tilings and memories."""
 
 import dataclasses
 import random
@@ -8,13 +8,13 @@ import pytest
 import torch
 from amaranth.sim import Simulator
 
-from golden import Carrier
-from golden.load import load_nibbles
-from golden.random import random_layer, random_parameters, random_sources
-from rtl.load.unit import LoadUnit, latency
-from spec import Config, Layer, Load, Multiply, config_by_name
-from spec.descriptor import FIELDS
-from spec.fixed import nibbles
+from hqdm.golden import Carrier
+from hqdm.golden.load import load_nibbles
+from hqdm.golden.random import random_layer, random_parameters, random_sources
+from hqdm.rtl.load.unit import LoadUnit, latency
+from hqdm.spec import Config, Layer, Load, Multiply, config_by_name
+from hqdm.spec.descriptor import FIELDS
+from hqdm.spec.fixed import nibbles
 
 BASE = (0x400, 0x40000)
 

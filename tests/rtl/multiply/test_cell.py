@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rtl.cache import build_once, content_hash
-from rtl.generate import to_verilog
-from rtl.multiply.cell import CELLS, Product
-from sim.verilator import WAIVERS, run_tool, verilator_root, verilator_version
+from hqdm.kit.cache import build_once, content_hash
+from hqdm.rtl.generate import to_verilog
+from hqdm.rtl.multiply.cell import CELLS, Product
+from hqdm.sim.verilator import WAIVERS, run_tool, verilator_root, verilator_version
 
 BITS = 10
 HARNESS = """

@@ -7,14 +7,14 @@ import pytest
 import torch
 from amaranth.sim import Simulator
 
-from firmware.packing import pack_weights
-from firmware.program import Allocator, compile_layer
-from firmware.tiling import tile_source_rows
-from golden.load.operands import load_nibbles, load_operands
-from golden.multiply import partial_sums
-from golden.random import random_layer, random_parameters, random_sources
-from rtl.multiply.unit import MultiplyUnit
-from spec import PRESETS, Layer, Load, Multiply
+from hqdm.cycles.tiling import tile_source_rows
+from hqdm.firmware.compile.packing import pack_weights
+from hqdm.firmware.compile.program import Allocator, compile_layer
+from hqdm.golden.load.operands import load_nibbles, load_operands
+from hqdm.golden.multiply import partial_sums
+from hqdm.golden.random import random_layer, random_parameters, random_sources
+from hqdm.rtl.multiply.unit import MultiplyUnit
+from hqdm.spec import PRESETS, Layer, Load, Multiply
 
 
 def operand_words(layer, config, parts):

@@ -6,10 +6,10 @@ import pytest
 import torch
 from amaranth.sim import Simulator
 
-from firmware.packing import pack_weights
-from rtl.multiply.weights import WeightUnpack
-from spec import PRESETS
-from spec.fixed import weight_range
+from hqdm.firmware.compile.packing import pack_weights
+from hqdm.rtl.multiply.weights import WeightUnpack
+from hqdm.spec import PRESETS
+from hqdm.spec.fixed import weight_range
 
 
 def rows_of(weights, n):

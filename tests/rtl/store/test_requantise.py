@@ -1,13 +1,13 @@
-"""Requantise against golden.store, one lane group per cycle without gaps."""
+"""Requantise against hqdm.golden.store, one lane group per cycle without gaps."""
 
 import pytest
 import torch
 from amaranth.sim import Simulator
 
-from golden.store import add_bias, combine, requantise
-from rtl.store.requantise import STAGES, Requantise, stage_start
-from spec.fixed import ACCUMULATOR, CARRIER, MAX_SHIFT, RESIDUAL_SHIFT
-from spec.layer import Residual
+from hqdm.golden.store import add_bias, combine, requantise
+from hqdm.rtl.store.requantise import STAGES, Requantise, stage_start
+from hqdm.spec.fixed import ACCUMULATOR, CARRIER, MAX_SHIFT, RESIDUAL_SHIFT
+from hqdm.spec.layer import Residual
 
 LANES = 4
 GROUPS = 150

@@ -1,4 +1,4 @@
-"""StoreUnit against golden.store with random stalls, and its throughput without."""
+"""StoreUnit against hqdm.golden.store with random stalls, and its throughput without."""
 
 import random
 from itertools import cycle
@@ -6,9 +6,9 @@ from itertools import cycle
 import pytest
 from amaranth.sim import Simulator
 
-from rtl.interfaces import WRITE_WORDS
-from rtl.store.unit import StoreUnit
-from sim.store_case import StoreCase, random_store
+from hqdm.rtl.interfaces import WRITE_WORDS
+from hqdm.rtl.store.unit import StoreUnit
+from hqdm.sim.store_case import StoreCase, random_store
 
 
 class Bench:

@@ -5,8 +5,8 @@ import random
 import pytest
 from amaranth.sim import Simulator
 
-from rtl.store.walk import TileWalk
-from spec import PRESETS
+from hqdm.rtl.store.walk import TileWalk
+from hqdm.spec import PRESETS
 
 CONFIG = PRESETS["n8"]
 BASE = 0x4000

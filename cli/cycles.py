@@ -1,0 +1,99 @@
+"""`hqdm cycles`: how many cycles a model would take, without weights or simulation."""
+
+import json
+from fractions import Fraction
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from hqdm.cli.printing import Json
+from hqdm.spec import PRESETS
+
+ENDINGS = (".html", ".png", ".svg")
+
+
+def parse_bandwidth(text: str | None) -> Fraction | None:
+    """Bytes per cycle as written, "12.8" or "64/5"; None is no limit."""
+    try:
+        return None if text is None else Fraction(text)
+    except (ValueError, ZeroDivisionError) as error:
+        raise ValueError(f"--bandwidth: wanted bytes per cycle, got {text!r}") from error
+
+
+def cycles(
+    model: Annotated[str, typer.Option(
+        help="Name (see docs/models.md), a diffusers UNet configuration file, or an integer "
+             "network of hqdm lower.")] = "cifar10",
+    config: Annotated[str, typer.Option(
+        help=f"One of {', '.join(PRESETS)}, or a JSON file of a configuration.")] = "n16",
+    batch: Annotated[int, typer.Option(
+        help="Images of the call that is a step; they share the weights where that helps. 2: "
+             "both halves of a guided image.")] = 1,
+    memory_latency: Annotated[int, typer.Option(help="Cycles.")] = 40,
+    bandwidth: Annotated[str | None, typer.Option(
+        help="Bytes per cycle that all ports share; by default each port has its whole width.",
+        show_default=False)] = None,
+    clock: Annotated[float, typer.Option(help="MHz.")] = 100.0,
+    steps: Annotated[int, typer.Option(
+        help="Denoising steps of an image; models with guidance take two calls each.")] = 20,
+    size: Annotated[tuple[int, int] | None, typer.Option(
+        help="Height and width of the latent; by default the model's.", show_default=False)] = None,
+    tokens: Annotated[int | None, typer.Option(
+        help="Of the context; by default the model's, or 1. To one token, cross-attention is a "
+             "constant.", show_default=False)] = None,
+    weights: Annotated[int | None, typer.Option(
+        help="Bits, 2, 3, 4 or 8.", show_default="4")] = None,
+    activations: Annotated[int | None, typer.Option(
+        help="Bits, 2, 3, 4 or 8.", show_default="4")] = None,
+    rotate: Annotated[str | None, typer.Option(
+        help="Axis for convolutions: width, channel or none (linear layers too).",
+        show_default="the model's")] = None,
+    order: Annotated[int | None, typer.Option(
+        help="log2 of the rotation block, 0..6.", show_default="5")] = None,
+    layers: Annotated[bool, typer.Option(
+        "--layers", help="A row for every layer, not only the worst.")] = False,
+    output: Annotated[Path | None, typer.Option(
+        "-o", "--output", help="Report to write: .html, or plots as .png or .svg.",
+        show_default=False)] = None,
+    trace: Annotated[Path | None, typer.Option(
+        help="Timeline to write, for ui.perfetto.dev.", show_default=False)] = None,
+    as_json: Json = False,
+) -> None:
+    """Cycles of one denoising step: one call of the network for --batch images."""
+    from hqdm.cycles.estimate import MemoryTiming
+    from hqdm.cycles.question import ask, summary
+    from hqdm.firmware.catalogue.library import INTEGERS, read_model, with_tokens
+    from hqdm.spec.config_file import read_config
+    if output is not None and output.suffix not in ENDINGS:
+        raise ValueError(f"-o: wanted a file ending in {', '.join(ENDINGS)}, got {output}")
+    described = with_tokens(read_model(model), tokens)
+    options = {"weight_bits": weights, "activation_bits": activations, "rotate": rotate,
+               "order": order}
+    formats: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
+    if formats and described.kind == INTEGERS:
+        raise ValueError(f"--model: wanted no bits or rotation beside an integer network, which "
+                         f"has its own, got {', '.join(formats)}")
+    memory = MemoryTiming(latency=memory_latency, bandwidth=parse_bandwidth(bandwidth))
+    answer = ask(
+        described, read_config(config), memory=memory, batch=batch, size=size,
+        clock=clock, steps=steps, **formats)
+    if output is not None:
+        from hqdm.cycles.report import write_report
+        write_report(answer, output)
+    if trace is not None:
+        from hqdm.cycles.trace import write_trace
+        write_trace(answer, trace)
+    if as_json:
+        print(json.dumps(summary(answer)))
+        return
+    from hqdm.cycles.tables import print_answer
+    print_answer(answer, layers)
+    for path in (output, trace):
+        if path is not None:
+            print(f"wrote {path}")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `app`."""
+    app.command()(cycles)

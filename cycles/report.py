@@ -1,0 +1,103 @@
+"""The report of `hqdm cycles`: one HTML page that needs nothing else, or its plots alone."""
+
+from collections.abc import Iterable, Sequence
+from html import escape
+from pathlib import Path
+
+from hqdm.cycles.estimate import CAUSES
+from hqdm.cycles.groups import Group, groups
+from hqdm.cycles.plots import draw
+from hqdm.cycles.question import Answer
+from hqdm.cycles.step import Run
+from hqdm.cycles.tables import NOTE, headline
+from hqdm.kit.cache import write_atomically
+
+STYLE = """
+body { font: 15px/1.45 system-ui, sans-serif; margin: 2em auto; max-width: 76em; padding: 0 1em; }
+h1 { font-size: 1.4em; } h2 { font-size: 1.1em; margin-top: 2em; }
+table { border-collapse: collapse; font-size: 13px; font-variant-numeric: tabular-nums; }
+th, td { padding: .2em .7em; text-align: right; white-space: nowrap; }
+th:first-child, td:first-child, th:last-child, td:last-child { text-align: left; }
+thead th { border-bottom: 1px solid #888; position: sticky; top: 0; background: #fff; }
+tbody tr:nth-child(even) { background: #f4f4f4; } tr.all { font-weight: bold; }
+.wide { overflow-x: auto; } svg { width: 100%; height: auto; }
+"""
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]], last: str = "") -> str:
+    """An HTML table; the last row of class `last`."""
+    lines = [f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows]
+    if last and lines:
+        lines[-1] = lines[-1].replace("<tr>", f'<tr class="{last}">')
+    titles = "".join(f"<th>{escape(h)}</th>" for h in head)
+    body = "\n".join(lines)
+    return (f'<div class="wide"><table><thead><tr>{titles}</tr></thead>\n<tbody>{body}</tbody>'
+            "</table></div>")
+
+
+def _row(name: str, item: Run | Group, total: int, extra: str) -> list[str]:
+    moved = sum(item.dram_bytes.values())
+    return [
+        name, extra, f"{item.macs / 1e6:,.1f}", f"{item.ideal_cycles:,.0f}", f"{item.cycles:,}",
+        f"{item.cycles / total:.2%}", f"{item.ideal_cycles / item.cycles:.1%}",
+        f"{item.busy / item.cycles:.1%}", *(f"{item.stalls[c]:,}" for c in CAUSES),
+        f"{moved / 1e6:,.2f}", item.bound]
+
+
+HEAD = ("MMAC", "ideal cycles", "cycles", "share", "array use", "array busy",
+        *(f"waits: {c}" for c in CAUSES), "MB", "bound by")
+
+
+def _layers(answer: Answer) -> str:
+    total = answer.step.cycles
+    rows = (_row(r.name, r, total, f"{r.runs}")
+            for r in answer.step.runs)
+    return _table(("layer", "runs", *HEAD), rows)
+
+
+def _kinds(answer: Answer) -> str:
+    step = answer.step
+    found = [*groups(step.runs), Group(kind="one step", runs=step.runs)]
+    rows = [_row(g.kind, g, step.cycles, f"{len(g.runs)}") for g in found]
+    return _table(("kind", "layers", *HEAD), rows, last="all")
+
+
+def page(answer: Answer) -> str:
+    """The report as HTML: no script, nothing fetched."""
+    step, model = answer.step, answer.model
+    svg = draw(step, "svg").decode()
+    title = escape(f"{model.name} on {step.config.name}")
+    first, *rest = headline(answer)
+    bandwidth = "each port its whole width" if step.memory.bandwidth is None else (
+        f"{float(step.memory.bandwidth):g} bytes per cycle shared")
+    core = (f"Core: {step.config.n} x {step.config.n} cells, {step.config.bus_bytes} bytes a beat; "
+            f"memory: {step.memory.latency} cycles of latency, {bandwidth}.")
+    paragraphs = "".join(f"<p>{escape(line.strip())}</p>" for line in (*rest, core, NOTE))
+    folded = _table(("products that are constants", "MMAC per step", ""), (
+        (f.what, f"{f.macs * step.batch / 1e6:,.2f}", "") for f in answer.shapes.folded))
+    host = _table(("stage", "int16 values per step", ""), (
+        (h.stage, f"{h.elements:,}", "") for h in step.host))
+    return (
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
+        f"<style>{STYLE}</style></head><body>\n<h1>{escape(first)}</h1>\n"
+        f"<p>{escape(model.about)}</p>{paragraphs}\n{svg[svg.index('<svg'):]}\n"
+        f"<h2>Layers by kind</h2>\n{_kinds(answer)}\n<h2>Folded away</h2>\n{folded}\n"
+        "<h2>Still on the host</h2>\n<p>Computed between the layers; not part of the cycles.</p>\n"
+        f"{host}\n<h2>Every layer</h2>\n{_layers(answer)}\n</body></html>\n")
+
+
+def write_report(answer: Answer, path: Path) -> None:
+    """Write the page, or its plots as .png or .svg; nothing half-written.
+
+    Raises
+    ------
+    RuntimeError: matplotlib is not installed; the text says how to get it.
+    """
+    if path.suffix == ".html":
+        write_atomically(path, page(answer))
+    elif path.suffix == ".svg":
+        write_atomically(path, draw(answer.step, "svg").decode())
+    else:
+        data = draw(answer.step, "png")
+        from hqdm.kit.tensor_file import write_bytes_atomically
+        write_bytes_atomically(path, data)

@@ -1,1 +1,0 @@
-"""Bodies of the commands of `hqdm`: each module has `register(app)`."""

@@ -1,0 +1,1 @@
+"""From a model to what the device reads: lowering, packing, memory plan, programs."""

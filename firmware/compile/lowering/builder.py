@@ -1,0 +1,250 @@
+"""Collects layers, tensors and real numbers, and makes the network of them."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from hqdm.firmware.compile.lowering.formats import Formats
+from hqdm.learn.calibration.real import RealLayer, RealNetwork
+from hqdm.learn.calibration.source import Format, Quantisation, QuantisedModule, quantise_weights
+from hqdm.spec import (
+    HostTensor,
+    Layer,
+    Load,
+    LoadStages,
+    Multiply,
+    Network,
+    Node,
+    Store,
+    StoreStages,
+    TensorSpec,
+)
+from hqdm.spec.layer import Axis, Op, Product
+from hqdm.spec.network import HostKind
+from hqdm.spec.stages import EXP_EXPONENTS, PLAIN_LOAD, RowStage, Statistic, Table
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Prologue:
+    """What a layer does to its source before quantising it.
+
+    Parameters
+    ----------
+    row: "layer_norm", "softmax" or "none".
+    groups: groups of a GroupNorm, 0 for none.
+    gamma, beta: float64 [T, C], or None if there is no normalisation.
+    """
+
+    row: RowStage = "none"
+    groups: int = 0
+    gamma: Tensor | None = None
+    beta: Tensor | None = None
+    epsilon: float = 0.0
+    table: Table | None = None
+
+    def stages(self, sources: int) -> LoadStages:
+        """The stages of a load with so many sources; two unnormalised ones are aligned."""
+        static = self.gamma is not None or (sources > 1 and self.row == "none")
+        return LoadStages(
+            row=self.row, groups=self.groups, table=self.table,
+            channel="group_norm" if self.groups else "static" if static else "none")
+
+
+PLAIN = Prologue()
+NO_BIAS = torch.zeros(1, 1, 1, dtype=torch.float64)
+SOFTMAX = Prologue(row="softmax", table=Table(
+    function="exp", in_exponent=EXP_EXPONENTS[0], out_exponent=EXP_EXPONENTS[1]))
+
+
+def float64(values: Tensor) -> Tensor:
+    """On the CPU in float64; values of the meta device stay there, they have only a shape."""
+    return values.detach().to("meta" if values.is_meta else "cpu", torch.float64)
+
+
+class Builder:
+    """The network under construction.
+
+    Members
+    -------
+    shapes: whether the model is on torch's meta device: the network is right, its numbers are
+        meta tensors.
+
+    Parameters
+    ----------
+    quantisation: trained integers and steps by module name, or None to round the weights of each
+        module in its `formats`.
+    """
+
+    def __init__(self, model: Any, timesteps: int, classes: int, formats: Formats,
+                 quantisation: Quantisation | None) -> None:
+        self.timesteps, self.classes = timesteps, classes
+        self.device = "meta" if next(model.parameters()).is_meta else "cpu"
+        self.shapes = self.device == "meta"
+        self._formats, self._quantisation = formats, quantisation
+        self._names: dict[int, list[str]] = {}
+        for name, module in model.named_modules(remove_duplicate=False):
+            self._names.setdefault(id(module), []).append(name)
+        self.tensors: dict[str, TensorSpec] = {}
+        self._nodes: list[Node] = []
+        self._host: list[HostTensor] = []
+        self._reals: list[RealLayer] = []
+
+    def name(self, module: nn.Module) -> str:
+        """The module's name within the model."""
+        return self._names[id(module)][0]
+
+    def tensor(self, name: str, channels: int, height: int, width: int) -> str:
+        """Declare a tensor and return its name."""
+        self.tensors[name] = TensorSpec(name=name, channels=channels, height=height, width=width)
+        return name
+
+    def constant(self, bias: Tensor | None, channels: int) -> Tensor:
+        """A module's bias (or zeros), float64 [T, 1, O]."""
+        row = torch.zeros(channels, device=self.device) if bias is None else bias
+        return float64(row).expand(self.timesteps, 1, channels)
+
+    def host(self, name: str, kind: HostKind, source: str | None, shape: tuple[int, int, int],
+             stages: LoadStages = PLAIN_LOAD) -> str:
+        """A tensor of (channels, height, width) that the host makes; returns its name."""
+        self._host.append(HostTensor(output=name, kind=kind, source=source, stages=stages))
+        return self.tensor(name, *shape)
+
+    def _quantised(self, module: nn.Module) -> QuantisedModule | None:
+        if self._quantisation is None:
+            return None
+        for name in self._names[id(module)]:
+            if name in self._quantisation.modules:
+                return self._quantisation.modules[name]
+        raise ValueError(f"quantisation: wanted an entry for {self.name(module)!r}, got none")
+
+    def steps(self, attention: str) -> dict[str, Tensor | None]:
+        """Steps of an attention: "queries", "keys", "values", "probabilities"; None if unknown."""
+        found = self._quantisation.attentions.get(attention) if self._quantisation else None
+        names = ("queries", "keys", "values", "probabilities")
+        return {name: getattr(found, name) if found else None for name in names}
+
+    def module(self, module: Any, sources: tuple[str, ...], *, prologue: Prologue = PLAIN,
+               linear: bool = False, bias: Tensor | None = None, extra: Tensor | None = None,
+               upsample: int = 1, second: str | None = None, gate: Table | None = None) -> str:
+        """A Conv2d or Linear, or what replaced it; returns its output.
+
+        Parameters
+        ----------
+        linear: treat a 1x1 convolution as a linear layer.
+        bias, extra: float64 [T, K, O]; `bias` replaces the module's own, `extra` is added.
+        """
+        known = self._quantised(module)
+        name = self.name(module)
+        real, multiply, fmt = (
+            self._trained(known) if known else self._rounded(name, module))
+        own = module.bias if isinstance(module.bias, Tensor) else None
+        total = self.constant(own, multiply.out_channels) if bias is None else bias
+        real = replace(real, bias=total if extra is None else total + extra,
+                       gamma=prologue.gamma, beta=prologue.beta, epsilon=prologue.epsilon)
+        if linear:
+            multiply = replace(multiply, op="linear")
+        return self._add(name, sources, fmt, multiply, real, prologue, upsample, second=second,
+                         gate=gate)
+
+    def _trained(self, known: QuantisedModule) -> tuple[RealLayer, Multiply, Format]:
+        """A module with integers and steps."""
+        real = RealLayer(
+            weights=known.weights * known.weight_scale[:, None, None, None],
+            integers=known.weights, scale=known.weight_scale, steps=known.steps, bias=NO_BIAS,
+            low=known.low, high=known.high)
+        multiply = Multiply(op=known.op, out_channels=known.weights.shape[0], stride=known.stride,
+                            padding=known.padding, bits=known.format.weight_bits)
+        return real, multiply, known.format
+
+    def _rounded(self, name: str, module: Any) -> tuple[RealLayer, Multiply, Format]:
+        """A float module, its weights rounded; the steps are calibrated later."""
+        weights = float64(module.weight)
+        weights = weights if weights.dim() == 4 else weights[:, :, None, None]
+        fmt = self._formats(name, module)
+        integers, scale = (weights, weights[:, 0, 0, 0]) if self.shapes else quantise_weights(
+            weights, fmt.weight_bits)
+        stride, padding = _geometry(module)
+        multiply = Multiply(op=_op(name, module, weights), out_channels=weights.shape[0],
+                            stride=stride, padding=padding, bits=fmt.weight_bits)
+        real = RealLayer(weights=weights, integers=integers, scale=scale, bias=NO_BIAS)
+        return real, multiply, fmt
+
+    def product(self, name: str, product: Product, source: str, weights: str, *, heads: int,
+                gain: float = 1.0, steps: Tensor | None, weight_steps: Tensor | None) -> str:
+        """An activation x activation product: scores (queries, keys) or mix (scores, values)."""
+        keys = self.tensors[weights]
+        channels = heads * keys.pixels if product == "scores" else keys.channels
+        real = RealLayer(bias=self.constant(None, channels), gain=gain, steps=steps,
+                         weight_steps=weight_steps)
+        multiply = Multiply(op="linear", out_channels=channels, bits=8, product=product,
+                            heads=heads)
+        prologue = SOFTMAX if product == "mix" else PLAIN
+        return self._add(name, (source,), Format(), multiply, real, prologue, 1, weights=weights)
+
+    def _add(self, name: str, sources: tuple[str, ...], fmt: Format, multiply: Multiply,
+             real: RealLayer, prologue: Prologue, upsample: int, *, second: str | None = None,
+             gate: Table | None = None, weights: str | None = None) -> str:
+        first = self.tensors[sources[0]]
+        linear = multiply.op == "linear"
+        height, width = (first.pixels, 1) if linear else (first.height, first.width)
+        plain = Load(channels=tuple(self.tensors[s].channels for s in sources), height=height,
+                     width=width, upsample=upsample, bits=fmt.activation_bits, ranged=fmt.ranged,
+                     stages=prologue.stages(len(sources)))
+        order = min(fmt.order, plain.max_order(fmt.axis))
+        axis: Axis = fmt.axis if order else "none"
+        layer = Layer(
+            name=name, load=replace(plain, axis=axis, order=order), multiply=multiply,
+            store=Store(residual="none" if second is None else "add", stages=StoreStages(
+                row_scale=multiply.product == "mix", gate=gate, classes=real.bias.shape[1])),
+            timesteps=self.timesteps)
+        shape = (first.height, first.width) if linear else (layer.out_height, layer.out_width)
+        output = self.tensor(name, layer.stored_channels, *shape)
+        self._nodes.append(Node(layer=layer, sources=sources, output=output, second=second,
+                                weights=weights))
+        self._reals.append(real)
+        return output
+
+    def finish(self, name: str, source: str, output: str) -> RealNetwork:
+        """The network; every tensor is stored with the statistics its readers need."""
+        needs: dict[str, set[Statistic]] = {t: set() for t in self.tensors}
+        for node in self._nodes:
+            for tensor in node.sources:
+                needs[tensor] |= set(node.layer.load.stages.needs)
+        for host in self._host:
+            if host.source is not None:
+                needs[host.source] |= set(host.stages.needs)
+        nodes = []
+        for node in self._nodes:
+            store = node.layer.store
+            statistics = tuple(sorted(needs[node.output]))
+            nodes.append(replace(node, layer=replace(node.layer, store=replace(
+                store, stages=replace(store.stages, statistics=statistics)))))
+        network = Network(name=name, tensors=tuple(self.tensors.values()), nodes=tuple(nodes),
+                          input=source, output=output, timesteps=self.timesteps,
+                          classes=self.classes, host=tuple(self._host))
+        return RealNetwork(network=network, layers=tuple(self._reals))
+
+
+def _op(name: str, module: nn.Module, weights: Tensor) -> Op:
+    """The operation of a module; ValueError for a kernel the core does not have."""
+    if isinstance(module, nn.Linear):
+        return "linear"
+    kernels: dict[tuple[int, ...], Op] = {(1, 1): "conv1x1", (3, 3): "conv3x3"}
+    if tuple(weights.shape[2:]) not in kernels:
+        raise ValueError(f"{name}: wanted a kernel of 1x1 or 3x3, got {tuple(weights.shape[2:])}")
+    return kernels[tuple(weights.shape[2:])]
+
+
+def _geometry(module: nn.Module) -> tuple[int, int]:
+    """(stride, padding) of a convolution; (1, 0) of a linear layer."""
+    if not isinstance(module, nn.Conv2d):
+        return 1, 0
+    for what in ("stride", "padding", "dilation"):
+        pair = getattr(module, what)
+        if not isinstance(pair, tuple) or pair[0] != pair[1]:
+            raise ValueError(f"convolution {what}: wanted two equal numbers, got {pair!r}")
+    if module.dilation[0] != 1 or module.groups != 1 or module.padding_mode != "zeros":
+        raise ValueError(f"convolution: wanted no dilation, groups or padding mode, got {module}")
+    return module.stride[0], int(module.padding[0])

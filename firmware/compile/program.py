@@ -1,0 +1,233 @@
+"""Compiled layers: descriptor, step table, memory images, addresses. One serves all timesteps."""
+
+from dataclasses import dataclass
+
+from hqdm.cycles.tiling import TilePlan, hardware_order, plan, word_count
+from hqdm.firmware.compile.packing import pack_vector, pack_weights, weight_stream_bytes
+from hqdm.golden.parameters import Parameters
+from hqdm.spec.config import Config
+from hqdm.spec.descriptor import DESCRIPTOR_BYTES, STEP_BYTES, pack_descriptor, pack_step
+from hqdm.spec.fixed import NIBBLE, RESIDUAL_SHIFT, nibbles
+from hqdm.spec.layer import Layer
+
+RESIDUAL_CODES = {"none": 0, "add": 1, "subtract": 2}
+
+
+class Allocator:
+    """Bump allocator over device memory, in bytes.
+
+    Parameters
+    ----------
+    memory_bytes: size of the memory.
+    alignment: smallest alignment, `Config.word_bytes`.
+    base: first address of the memory.
+
+    Members
+    -------
+    used: bytes from `base` to the end of the last piece.
+    """
+
+    def __init__(self, memory_bytes: int, alignment: int, base: int = 0) -> None:
+        self.memory_bytes = memory_bytes
+        self.alignment = alignment
+        self.base = base
+        self.used = 0
+
+    def allocate(self, size: int, alignment: int = 1) -> int:
+        """Address of `size` fresh bytes; ValueError if they do not fit."""
+        step = max(alignment, self.alignment)
+        address = -(-(self.base + self.used) // step) * step
+        if address + size > self.base + self.memory_bytes:
+            raise ValueError(
+                f"memory: {size} bytes at {address:#x} do not fit the {self.memory_bytes} bytes "
+                f"of the device")
+        self.used = address + size - self.base
+        return address
+
+
+@dataclass(frozen=True, kw_only=True)
+class Extents:
+    """Lengths or addresses in bytes of what a layer has in device memory, in this order.
+
+    Members
+    -------
+    sources: of each source.
+    second: of the second operand or of the row factors, 0 if there are none.
+    output, weights, multipliers, biases, steps, descriptor: of one piece each.
+    """
+
+    sources: tuple[int, ...]
+    second: int
+    output: int
+    weights: int
+    multipliers: int
+    biases: int
+    steps: int
+    descriptor: int
+
+
+ALIGNMENTS = {"steps": STEP_BYTES, "descriptor": DESCRIPTOR_BYTES}    # else Config.word_bytes
+CONSTANTS = ("weights", "multipliers", "biases", "steps", "descriptor")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Program:
+    """A layer as the device reads it.
+
+    Members
+    -------
+    at: where everything is.
+    output_bytes: length of the output image.
+    descriptor: field values, as hqdm.spec.descriptor.unpack would return them but for the magic.
+    pieces: (address, image) of everything that is the same for all runs.
+    """
+
+    layer: Layer
+    config: Config
+    plan: TilePlan
+    at: Extents
+    output_bytes: int
+    descriptor: dict[str, int]
+    pieces: tuple[tuple[int, bytes], ...]
+
+    @property
+    def descriptor_address(self) -> int:
+        return self.at.descriptor
+
+    @property
+    def sources(self) -> tuple[int, ...]:
+        return self.at.sources
+
+    @property
+    def second(self) -> int:
+        return self.at.second
+
+    @property
+    def output(self) -> int:
+        return self.at.output
+
+
+def step_values(layer: Layer, parameters: Parameters, timestep: int, bias: int) -> dict[str, int]:
+    """Step table entry `timestep`; `bias` is the address of its bias vector."""
+    folded = layer.load.order - hardware_order(layer)
+    return {
+        "load_multiplier": int(parameters.load_multiplier[timestep]),
+        "load_shift": int(parameters.load_shift[timestep]) - folded,
+        "low": -int(parameters.load_low[timestep]), "high": int(parameters.load_high[timestep]),
+        "step_multiplier": int(parameters.step_multiplier[timestep]),
+        "step_shift": int(parameters.step_shift[timestep]),
+        "residual_shift": int(parameters.residual_shift[timestep]) + RESIDUAL_SHIFT,
+        "bias": bias,
+    }
+
+
+def _shape_fields(layer: Layer, config: Config, tiles: TilePlan) -> dict[str, int]:
+    """Descriptor fields that follow from the layer and its tile plan."""
+    load, multiply = layer.load, layer.multiply
+    words = [config.words(c) for c in load.channels] + [0]
+    row_bytes = load.width * config.word_bytes
+    order = hardware_order(layer)
+    return {
+        "config_hash": config.hash,
+        "axis": int(load.axis == "width" and load.order > 0), "order": order,
+        "act_nibbles": nibbles(load.bits),
+        "weight_bits": min(multiply.bits, NIBBLE), "weight_nibbles": nibbles(multiply.bits),
+        "residual": RESIDUAL_CODES[layer.store.residual],
+        "row_scale": int(layer.store.stages.row_scale),
+        "kernel": multiply.kernel, "stride": multiply.stride, "padding": multiply.padding,
+        "upsample": load.upsample - 1,
+        "height": load.height, "width": load.width,
+        "out_height": layer.out_height, "out_width": layer.out_width,
+        "words0": words[0], "words1": words[1],
+        "out_words": config.words(multiply.out_channels),
+        "tile_rows": tiles.tile_rows, "chunk_words": tiles.chunk_words,
+        "chunks": tiles.chunks, "plane_words": tiles.plane_words,
+        "row_bytes0": words[0] * row_bytes, "row_bytes1": words[1] * row_bytes,
+        "timesteps": layer.timesteps,
+    }
+
+
+def sizes(layer: Layer, config: Config) -> Extents:
+    """Bytes of everything the layer has in device memory."""
+    load, multiply, stages = layer.load, layer.multiply, layer.store.stages
+    words, word = config.words(multiply.out_channels), config.word_bytes
+    output = layer.out_height * layer.out_width * words * word
+    operand = layer.store.residual != "none" or stages.row_scale
+    return Extents(
+        sources=tuple(load.height * load.width * config.words(c) * word for c in load.channels),
+        second=output if operand else 0, output=output,
+        weights=weight_stream_bytes(words, word_count(layer, config), multiply.kernel,
+                                    min(multiply.bits, NIBBLE), nibbles(multiply.bits), config.n),
+        multipliers=words * word, biases=layer.timesteps * words * word,
+        steps=layer.timesteps * STEP_BYTES, descriptor=DESCRIPTOR_BYTES)
+
+
+def _images(layer: Layer, parameters: Parameters, config: Config, at: Extents,
+            ) -> list[tuple[int, bytes]]:
+    """Images of weights (if there are any), multipliers, biases and step table."""
+    n, timesteps = config.n, range(layer.timesteps)
+    vector = config.words(layer.multiply.out_channels) * config.word_bytes
+    steps = (step_values(layer, parameters, t, at.biases + t * vector) for t in timesteps)
+    pieces = [(at.multipliers, pack_vector(parameters.multipliers, n, "<u2")),
+              (at.biases, b"".join(pack_vector(row, n, "<i2") for row in parameters.bias)),
+              (at.steps, b"".join(map(pack_step, steps)))]
+    if parameters.weights.numel():
+        weights = pack_weights(parameters.weights, layer.load.channels, layer.multiply.bits, n)
+        pieces.append((at.weights, weights))
+    return pieces
+
+
+def check_stages(layer: Layer) -> None:
+    """ValueError unless the core has every stage of `layer`."""
+    strange = [stage for stage in layer.stages if stage != "row scale"]
+    if strange:
+        raise ValueError(
+            f"{layer.name}: wanted a layer of the stages the core has (rotation, quantiser, "
+            f"product with weights, requantiser, row scale, bias, residual), got "
+            f"{', '.join(strange)}; golden runs it on the host")
+
+
+def encode_layer(layer: Layer, parameters: Parameters, config: Config, tiles: TilePlan,
+                 at: Extents) -> Program:
+    """The program of a layer whose tensors and constants are at given addresses.
+
+    Parameters
+    ----------
+    parameters: checked; without weights (an empty tensor) the host writes them before each run.
+    at: addresses, aligned to `Config.word_bytes`, `steps` and `descriptor` to their own sizes.
+    """
+    fields = _shape_fields(layer, config, tiles) | {
+        "channel_shift": parameters.channel_shift,
+        "source0": at.sources[0], "source1": at.sources[1] if len(at.sources) > 1 else 0,
+        "second": at.second, "output": at.output,
+        "weights": at.weights, "multipliers": at.multipliers, "steps": at.steps,
+    }
+    pieces = _images(layer, parameters, config, at)
+    pieces.append((at.descriptor, pack_descriptor(fields)))
+    return Program(layer=layer, config=config, plan=tiles, at=at,
+                   output_bytes=sizes(layer, config).output, descriptor=fields,
+                   pieces=tuple(pieces))
+
+
+def compile_layer(
+    layer: Layer, parameters: Parameters, config: Config, allocator: Allocator,
+    tiles: TilePlan | None = None,
+) -> Program:
+    """Tile `layer` (as `tiles` says, by default as is fastest), place it in memory, encode it.
+
+    Raises
+    ------
+    ValueError: the layer has stages the core does not have, fits neither the core nor the memory,
+        or the parameters are bad.
+    TypeError: a parameter of the wrong dtype.
+    """
+    check_stages(layer)
+    parameters.check(layer)
+    tiles = tiles or plan(layer, config)
+    need = sizes(layer, config)
+    at = Extents(
+        sources=tuple(allocator.allocate(size) for size in need.sources),
+        second=allocator.allocate(need.second) if need.second else 0,
+        **{name: allocator.allocate(getattr(need, name), ALIGNMENTS.get(name, 1))
+           for name in ("output", *CONSTANTS)})
+    return encode_layer(layer, parameters, config, tiles, at)

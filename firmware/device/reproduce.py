@@ -1,0 +1,170 @@
+"""One layer of the core that differed from golden, as a file.
+
+A reproducer holds every byte the layer read: descriptor, step table, biases, multipliers, weights
+and operands as they were in device memory, and beside them what golden expected and what came.
+`python -m hqdm.sim.replay FILE --backend rtl|golden` runs it again.
+"""
+
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hqdm.firmware.compile.network import NodeProgram
+from hqdm.firmware.compile.packing import unpack_activation
+from hqdm.firmware.compile.program import CONSTANTS, Program, sizes
+from hqdm.firmware.device.driver import SLOWEST, Driver
+from hqdm.firmware.device.runner import DeviceNetwork, HostOperands
+from hqdm.firmware.device.state import writing
+from hqdm.firmware.device.transport import Transport
+from hqdm.golden.layer import run_layer
+from hqdm.kit.tensor_file import Checkpoint, load_checkpoint, save_checkpoint
+from hqdm.spec import Config
+from hqdm.spec.descriptor import (
+    DESCRIPTOR_BYTES,
+    FIELDS,
+    STEP_BYTES,
+    STEP_FIELDS,
+    pack,
+    unpack,
+)
+
+KIND = "reproducer"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Reproducer:
+    """A layer with everything it read.
+
+    Members
+    -------
+    layer: name of the core's layer (of a product, the head).
+    config, memory_bytes: of the device.
+    descriptor, output: byte addresses; all addresses are as if the memory began at 0.
+    timestep: what the register TIMESTEP held.
+    cycles: estimate of the tile plan.
+    pieces: address and bytes of everything the layer reads.
+    expected, got: int16 (O, H, W), golden's output on these operands and the device's.
+    about: descriptor fields, the layer's description, and `altered`: constants in device memory
+        that are not what was written there.
+    """
+
+    layer: str
+    config: Config
+    memory_bytes: int
+    descriptor: int
+    output: int
+    timestep: int
+    cycles: int
+    pieces: tuple[tuple[int, bytes], ...]
+    expected: Tensor
+    got: Tensor
+    about: dict[str, Any]
+
+    def save(self, path: Path) -> None:
+        """Write atomically."""
+        plain = {name: getattr(self, name) for name in (
+            "layer", "memory_bytes", "descriptor", "output", "timestep", "cycles")}
+        tensors = {"expected": self.expected, "got": self.got} | {
+            f"at {address}": torch.from_numpy(np.frombuffer(data, np.uint8).copy())
+            for address, data in self.pieces}
+        with writing(path):
+            save_checkpoint(path, Checkpoint(
+                kind=KIND, architecture=plain | {"config": asdict(self.config)}, tensors=tensors,
+                training=self.about))
+
+    def replay(self, transport: Transport) -> Tensor:
+        """Run the layer on a fresh device: what it writes, int16 (O, H, W)."""
+        driver = Driver(transport, self.config)
+        for address, data in self.pieces:
+            transport.write_memory(address, data)
+        driver.execute(self.descriptor, self.timestep, SLOWEST * self.cycles)
+        channels, height, width = self.expected.shape
+        length = height * width * self.config.words(channels) * self.config.word_bytes
+        return unpack_activation(transport.read_memory(self.output, length), channels, height,
+                                 width, self.config.n)
+
+
+def load_reproducer(path: Path) -> Reproducer:
+    """The reproducer in `path`; FileNotFoundError or ValueError if there is none."""
+    read = load_checkpoint(path, KIND)
+    plain = read.architecture
+    pieces = tuple((int(name.removeprefix("at ")), data.numpy().tobytes())
+                   for name, data in read.tensors.items() if name.startswith("at "))
+    return Reproducer(**plain | {"config": Config(**plain["config"])}, pieces=pieces,
+                      expected=read.tensors["expected"], got=read.tensors["got"],
+                      about=read.training)
+
+
+def capture(device: DeviceNetwork, node: NodeProgram) -> Reproducer | None:
+    """The first layer of `node`, which has just run, that differs from golden on its own operands;
+    None if all agree (then a host stage or an earlier tensor is at fault)."""
+    for index, operands in enumerate(device.host_operands(node)):
+        expected = _expected(device, node, index, operands)
+        got = device.stored(node.layers[index])
+        if not torch.equal(expected, got):
+            return _snapshot(device, node, index, expected, got)
+    return None
+
+
+def _expected(device: DeviceNetwork, node: NodeProgram, index: int, operands: HostOperands,
+              ) -> Tensor:
+    layer, parameters = node.layers[index].layer, node.device_parameters[index]
+    if operands.weights is not None:
+        parameters = replace(parameters, weights=operands.weights)
+    sources = operands.sources or [device.read(s, node.node.layer) for s in node.node.sources]
+    second = None
+    if layer.store.residual != "none" and node.node.second is not None:
+        second = device.read(node.node.second, node.node.layer)
+    return run_layer(layer, parameters, sources, device.entry(node), second,
+                     operands.factors).values
+
+
+def _snapshot(device: DeviceNetwork, node: NodeProgram, index: int, expected: Tensor,
+              got: Tensor) -> Reproducer:
+    program, base = node.layers[index], device.transport.memory_base
+    need = sizes(program.layer, program.config)
+    places = [("source", *place) for place in zip(program.at.sources, need.sources, strict=True)]
+    places += [(name, getattr(program.at, name), getattr(need, name))
+               for name in ("second", *CONSTANTS) if getattr(need, name)]
+    pieces = tuple(
+        (address - base, _moved(name, device.transport.read_memory(address, size), base))
+        for name, address, size in places)
+    return Reproducer(
+        layer=program.layer.name, config=program.config,
+        memory_bytes=device.program.memory.total_bytes,
+        descriptor=program.descriptor_address - base, output=program.output - base,
+        timestep=device.entry(node), cycles=program.plan.cycles, pieces=pieces,
+        expected=expected, got=got,
+        about={"fields": program.descriptor, "description": asdict(program.layer),
+               "altered": altered_constants(program, device.transport)})
+
+
+def _moved(piece: str, image: bytes, base: int) -> bytes:
+    """A descriptor or step table as it is in a memory that begins at 0, not at `base`."""
+    fields = {"descriptor": FIELDS, "steps": STEP_FIELDS}.get(piece)
+    if not base or fields is None:
+        return image
+    size = DESCRIPTOR_BYTES if piece == "descriptor" else STEP_BYTES
+    wide = [f.name for f in fields if f.bits == 64]     # the addresses; 0 is none
+    entries = (unpack(fields, image[at:at + size]) for at in range(0, len(image), size))
+    return b"".join(
+        pack(fields, size // 4, entry | {n: entry[n] - base for n in wide if entry[n] >= base})
+        for entry in entries)
+
+
+def altered_constants(program: Program, transport: Transport) -> list[str]:
+    """Constants of the layer in device memory that are not what was written there."""
+    found = []
+    for address, image in program.pieces:
+        there = np.frombuffer(transport.read_memory(address, len(image)), np.uint8)
+        wrong = np.flatnonzero(there != np.frombuffer(image, np.uint8))
+        if wrong.size:
+            at = int(wrong[0])
+            name = next(n for n in CONSTANTS if getattr(program.at, n) == address)
+            found.append(f"{wrong.size} bytes of the {name} changed in device memory, the first "
+                         f"at {address + at:#x}: wanted {image[at]:#04x}, got {there[at]:#04x}")
+    return found

@@ -1,0 +1,35 @@
+"""Integer weights at 2, 3, 4 or 8 bits each, without gaps."""
+
+from collections.abc import Sequence
+from math import prod
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hqdm.spec.fixed import check_bits
+
+
+def pack(values: Tensor, bits: int) -> Tensor:
+    """int8 of any shape to uint8 (ceil(n * bits / 8),): two's complement, lowest bit first."""
+    check_bits(bits, "packing")
+    flat = values.cpu().flatten().numpy()
+    low, high = -(1 << (bits - 1)), (1 << (bits - 1)) - 1
+    if flat.size and not low <= flat.min() <= flat.max() <= high:
+        raise ValueError(f"packing: wanted {low}..{high} at {bits} bits, got {flat.min()}.."
+                         f"{flat.max()}")
+    spread = (flat.view(np.uint8)[:, None] >> np.arange(bits, dtype=np.uint8)) & 1
+    return torch.from_numpy(np.packbits(spread, bitorder="little"))
+
+
+def unpack(packed: Tensor, bits: int, shape: Sequence[int]) -> Tensor:
+    """The int8 tensor of `shape` that `pack` was given; ValueError if the size does not fit."""
+    count = prod(shape)
+    if packed.numel() != -(-count * bits // 8):
+        raise ValueError(f"unpacking: wanted {-(-count * bits // 8)} bytes for {count} values of "
+                         f"{bits} bits, got {packed.numel()}")
+    spread = np.unpackbits(packed.numpy(), bitorder="little", count=count * bits)
+    unsigned = (spread.reshape(count, bits) << np.arange(bits, dtype=np.uint8)).sum(
+        1, dtype=np.int16)
+    signed = unsigned - ((unsigned >> (bits - 1)) << bits)
+    return torch.from_numpy(signed.astype(np.int8)).view(*shape)

@@ -1,0 +1,87 @@
+"""Models to and from their checkpoint files."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import AutoencoderKL
+from torch import Tensor
+
+from hqdm.kit.tensor_file import Checkpoint, load_checkpoint, load_state, save_checkpoint
+from hqdm.learn.diffusion.autoencoder import make_autoencoder
+from hqdm.learn.diffusion.presets import AutoencoderPreset, UNetPreset
+from hqdm.learn.diffusion.unet import ClassConditionalUNet, make_unet
+
+DECODER_ONLY = ("decoder.", "post_quant_conv.")
+
+
+def _half(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {n: t.half() if t.is_floating_point() else t for n, t in tensors.items()}
+
+
+def save_unet(
+    path: Path, preset: UNetPreset, tensors: dict[str, Tensor], training: dict[str, Any],
+) -> str:
+    """Write the UNet in half precision; returns the digest."""
+    return save_checkpoint(path, Checkpoint(
+        kind="unet", architecture=preset.to_dict(), tensors=_half(tensors), training=training))
+
+
+def load_unet(path: Path) -> ClassConditionalUNet:
+    """The UNet of `path` in float32, ready for evaluation.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError: as `load_checkpoint`.
+    """
+    checkpoint = load_checkpoint(path, "unet")
+    fields = checkpoint.architecture
+    try:
+        preset = UNetPreset(**fields | {"channels": tuple(fields["channels"]),
+                                        "attention": tuple(fields["attention"])})
+    except (TypeError, KeyError) as error:
+        raise ValueError(f"{path}: another architecture: {error}") from error
+    model = make_unet(preset)
+    load_state(model, checkpoint.tensors, str(path))
+    return model.eval()
+
+
+def save_autoencoder(
+    path: Path, preset: AutoencoderPreset, tensors: dict[str, Tensor], scaling_factor: float,
+    training: dict[str, Any], *, decoder_only: bool = False,
+) -> str:
+    """Write the autoencoder, or its decoder alone, in half precision; returns the digest."""
+    kept = {n: t for n, t in tensors.items()
+            if not decoder_only or n.startswith(DECODER_ONLY)}
+    return save_checkpoint(path, Checkpoint(
+        kind="autoencoder", tensors=_half(kept), training=training,
+        architecture=preset.to_dict() | {"scaling_factor": scaling_factor,
+                                         "decoder_only": decoder_only}))
+
+
+def load_autoencoder(path: Path) -> AutoencoderKL:
+    """The autoencoder of `path` in float32; a decoder-only file gives one that cannot encode.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError: as `load_checkpoint`.
+    """
+    checkpoint = load_checkpoint(path, "autoencoder")
+    fields = dict(checkpoint.architecture)
+    try:
+        scaling_factor, decoder_only = fields.pop("scaling_factor"), fields.pop("decoder_only")
+        preset = AutoencoderPreset(**fields | {"channels": tuple(fields["channels"])})
+    except (TypeError, KeyError) as error:
+        raise ValueError(f"{path}: another architecture: {error}") from error
+    model = make_autoencoder(preset)
+    if decoder_only:
+        del model.encoder, model.quant_conv
+    load_state(model, checkpoint.tensors, str(path))
+    model.register_to_config(scaling_factor=scaling_factor)
+    return model.eval().requires_grad_(False)
+
+
+def fingerprint(module: torch.nn.Module) -> str:
+    """16 hexadecimal digits that tell the weights of `module` apart."""
+    return Checkpoint(kind="", architecture={}, tensors=module.state_dict(),
+                      training={}).digest()[:16]

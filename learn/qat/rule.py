@@ -1,0 +1,117 @@
+"""What is done to one layer, as data: written by the conversion, read by export and lowering."""
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from math import gcd
+from typing import Any, Literal
+
+from hqdm.spec import Layer, Load, Multiply
+from hqdm.spec.fixed import ACCUMULATOR, operand_magnitude, symmetric_max
+from hqdm.spec.layer import Axis, Op, effective_order
+
+Kind = Literal["conv", "linear", "attention"]
+Role = Literal["first", "last", "time", "condition", "unused", "skip", "downsample", "body"]
+
+
+ROTATED: tuple[Role, ...] = ("body", "skip", "downsample")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rule:
+    """One layer of a quantised model.
+
+    Parameters
+    ----------
+    name: the module's name in the model.
+    kind: "conv", "linear", or "attention" (the two products of a self-attention).
+    role: why it has its bits. "time" and "condition" layers see no pixel: they depend on the
+        timestep or the class alone and fold into biases. "unused" ones are never executed
+        (to_q and to_k of attention to one token).
+    weight_bits, activation_bits: 2, 3, 4 or 8; for attention both are the products' bits.
+    axis, order: rotation; order already reduced to what the axis admits, "none" exactly at 0.
+    asymmetric: activations have a zero point, that is free bounds per timestep; not at 8 bits.
+    rotated_weights: the weights are rotated and the activations not rotated back
+        (double Hadamard).
+    sources: channels of each concatenated source.
+    height, width: of the source, before upsampling (tokens and 1 for linear).
+    upsample: 1, or 2 for a nearest upsampling before the layer.
+    outputs, kernel, stride, padding: of the convolution (1, 1, 0 for linear).
+    heads: of the attention, else 0.
+    """
+
+    name: str
+    kind: Kind
+    role: Role
+    weight_bits: int
+    activation_bits: int
+    axis: Axis = "none"
+    order: int = 0
+    asymmetric: bool = False
+    rotated_weights: bool = False
+    sources: tuple[int, ...]
+    height: int
+    width: int
+    upsample: int = 1
+    outputs: int
+    kernel: int = 1
+    stride: int = 1
+    padding: int = 0
+    heads: int = 0
+
+    @property
+    def dim(self) -> int:
+        """Axis of the rotation in the layer's input tensor."""
+        return 1 if self.kind == "conv" and self.axis == "channel" else -1
+
+    def rotated(self, axis: Axis, order: int) -> tuple[Axis, int]:
+        """Axis and order as the layer admits them: whole blocks within one source, and partial
+        sums within int32."""
+        if axis == "none" or (self.kind == "linear" and axis == "width"):
+            return "none", 0
+        length = self.width * self.upsample if axis == "width" else gcd(*self.sources)
+        order = effective_order(order, length)
+        while order > 0 and self._sum_bound(order) > ACCUMULATOR.high:
+            order -= 1
+        return (axis, order) if order else ("none", 0)
+
+    def _sum_bound(self, order: int) -> int:
+        depth = sum(self.sources) * self.kernel ** 2
+        return depth * operand_magnitude(self.activation_bits, order, self.asymmetric) * (
+            136 if self.weight_bits == 8 else symmetric_max(self.weight_bits) + 1)
+
+    def to_layer(self, timesteps: int) -> Layer:
+        """The layer of the contract (without a residual).
+
+        Raises
+        ------
+        ValueError: rotated weights, attention products, or a shape the accelerator does not do.
+        """
+        if self.rotated_weights or self.kind == "attention":
+            raise ValueError(f"{self.name}: wanted a layer of weights whose activations are "
+                             f"rotated and rotated back, got {self}")
+        if self.kernel not in (1, 3):
+            raise ValueError(f"{self.name}: wanted a kernel of 1 or 3, got {self.kernel}")
+        op: Op = "conv3x3" if self.kernel == 3 else "conv1x1"
+        return Layer(
+            name=self.name, timesteps=timesteps,
+            load=Load(channels=self.sources, height=self.height, width=self.width,
+                      upsample=self.upsample, axis=self.axis, order=self.order,
+                      bits=self.activation_bits, ranged=self.asymmetric),
+            multiply=Multiply(op="linear" if self.kind == "linear" else op,
+                              out_channels=self.outputs, stride=self.stride,
+                              padding=self.padding, bits=self.weight_bits))
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data, `from_json` is its inverse."""
+        return asdict(self) | {"sources": list(self.sources)}
+
+    @staticmethod
+    def from_json(data: dict[str, Any]) -> "Rule":
+        return Rule(**data | {"sources": tuple(data["sources"])})
+
+
+def mean_bits(rules: Iterable[Rule]) -> float:
+    """Bits per weight, averaged over the weights that are executed."""
+    counts = [(r.weight_bits, sum(r.sources) * r.outputs * r.kernel ** 2)
+              for r in rules if r.kind != "attention" and r.role != "unused"]
+    return sum(b * n for b, n in counts) / sum(n for _, n in counts)

@@ -1,0 +1,12 @@
+"""hqdm: an open accelerator for low-bit diffusion, its golden model, and what trains and drives it.
+
+The subpackages are the folders of the repository's root; who may import whom is in
+docs/architecture.md.
+"""
+
+from importlib.metadata import PackageNotFoundError, version
+
+try:
+    __version__ = version("hqdm")
+except PackageNotFoundError:        # a checkout that nobody installed
+    __version__ = "unknown"

@@ -1,0 +1,239 @@
+"""`hqdm sample --backend rtl`: golden's bytes, resumed after Ctrl-C, faults in one line."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+import torch
+
+import hqdm.sim.compare_layer
+from hqdm.cli.main import main
+from hqdm.firmware.compile.network import compile_network
+from hqdm.golden.carrier import Carrier
+from hqdm.golden.network.network_file import load_network
+from hqdm.spec import PRESETS
+
+STEPS = 2
+KEYS = {"model", "config", "backend", "steps", "images", "seconds", "cycles_per_step",
+        "layers_compared", "mismatches", "output"}
+
+
+@pytest.fixture
+def folder(tiny_folder):
+    return tiny_folder
+
+
+@pytest.fixture
+def functional(monkeypatch):
+    """The functional device where the command asks for the Verilated one."""
+    make = hqdm.sim.compare_layer.make_transport
+    monkeypatch.setattr(hqdm.sim.compare_layer, "make_transport",
+                        lambda backend, *rest, **more: make("golden", *rest, **more))
+
+
+@pytest.fixture
+def run(capsys, folder, tmp_path):
+    """Run `hqdm sample` into a file; (status, JSON or None, lines of stderr, file)."""
+    def sample(name, *options):
+        path = tmp_path / name
+        status = main(["sample", "--model", str(folder), "--steps", str(STEPS), "--config", "n4",
+                       "-o", str(path), "--json", *map(str, options)])
+        captured = capsys.readouterr()
+        result = json.loads(captured.out) if captured.out else None
+        return status, result, captured.err.splitlines(), path
+    return sample
+
+
+def test_the_rtl_writes_the_bytes_of_golden(run, folder):
+    common = ("-n", 2, "--seed", 7)
+    status, golden, _, wanted = run("golden.png", "--backend", "golden", *common)
+    assert status == 0 and set(golden) >= KEYS
+    assert golden["cycles_per_step"] == [] and golden["mismatches"] == 0
+    status, result, err, path = run("rtl.png", "--backend", "rtl", *common)
+    assert status == 0 and not err
+    assert path.read_bytes() == wanted.read_bytes()
+    assert set(result) >= KEYS and set(golden) - set(result) == set()
+    assert (result["model"], result["config"], result["backend"]) == (folder.name, "n4", "rtl")
+    assert (result["steps"], result["images"], result["mismatches"]) == (STEPS, 2, 0)
+    assert result["layers_compared"] == 64 * 2 * STEPS * 2      # nodes, halves, steps, images
+    assert len(result["cycles_per_step"]) == STEPS
+    assert sum(result["cycles_per_step"]) * 2 == result["cycles"]
+    assert result["busy"] + sum(result["stalls"].values()) == result["cycles"]
+    assert result["array_use"] == pytest.approx(result["macs"] / 16 / result["cycles"])
+    assert result["cycles_per_second"] > 0
+    assert sorted(p.name for p in path.parent.iterdir()) == ["golden.png", "rtl.png"]
+
+
+@pytest.mark.parametrize(("mode", "compared"), [("none", 0), ("outputs", 2), ("layers", 128)])
+def test_modes(run, functional, mode, compared):
+    status, result, _, _ = run("x.png", "--backend", "rtl", "-n", 1, "--guidance", 1, "--compare",
+                               mode)
+    assert status == 0 and (result["layers_compared"], result["mismatches"]) == (compared, 0)
+
+
+def test_the_last_line_says_it(capsys, functional, folder, tmp_path):
+    assert main(["sample", "--model", str(folder), "--steps", "2", "--config", "n4", "--backend",
+                 "rtl", "-n", "1", "-o", str(tmp_path / "x.png")]) == 0
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last == "mismatches 0 in 256 layers of all steps; cycles per step 0"
+
+
+def test_images_do_not_depend_on_the_batch(folder):
+    """Guided sampling of three images at once and one by one: equal bits."""
+    from hqdm.learn.diffusion.sampler import initial_noise
+    from hqdm.learn.evaluation.subjects import load_subject
+    subject = load_subject(folder / "w4a4.integers.safetensors")
+    start, labels = initial_noise(3, subject.shape, 5), torch.tensor([4, 0, 9])
+    whole = subject.sample(start, labels, STEPS, 2.5)
+    parts = [subject.sample(start[i:i + 1], labels[i:i + 1], STEPS, 2.5) for i in range(3)]
+    assert torch.equal(whole, torch.cat(parts))
+
+
+def interrupt_at(monkeypatch, count):
+    """Ctrl-C at the `count`-th call of the network; returns the calls made."""
+    from hqdm.firmware.device.comparison import Comparison
+    right, calls = Comparison.call, []
+
+    def call(self, *arguments):
+        calls.append(arguments)
+        if len(calls) == count:
+            raise KeyboardInterrupt
+        return right(self, *arguments)
+
+    monkeypatch.setattr(Comparison, "call", call)
+    return calls
+
+
+def test_interrupt_and_resume(run, functional, monkeypatch):
+    common = ("--backend", "rtl", "-n", 2, "--seed", 3)
+    _, whole, _, wanted = run("whole.png", *common)
+    with monkeypatch.context() as patch:
+        calls = interrupt_at(patch, 6)
+        status, result, err, path = run("x.png", *common)
+    assert status == 130 and result is None and not path.exists() and len(calls) == 6
+    assert err == ["interrupted at image 2/2, step 1/2; the same command goes on from there"]
+    status, _, err, _ = run("x.png", *common[:-1], 4)
+    assert status == 2 and len(err) == 1
+    assert "the state of another run: wanted seed 4, got 3; repeat that command" in err[0]
+    calls = interrupt_at(monkeypatch, 0)
+    status, result, _, _ = run("x.png", *common)
+    assert status == 0 and len(calls) == 4      # the second image's two steps
+    assert path.read_bytes() == wanted.read_bytes()
+    same = ("cycles_per_step", "layers_compared", "mismatches", "stalls", "macs")
+    assert [result[k] for k in same] == [whole[k] for k in same]
+    assert sorted(p.name for p in path.parent.iterdir()) == ["whole.png", "x.png"]
+
+
+def test_a_mismatch_is_reported(run, functional, monkeypatch):
+    from hqdm.firmware.device.runner import DeviceNetwork
+    make = DeviceNetwork.__init__
+
+    def corrupted(self, program, transport, watchdog=None):
+        make(self, program, transport, watchdog)
+        at = program.nodes[3].layers[0].at.weights
+        byte = transport.read_memory(at, 1)[0]
+        transport.write_memory(at, bytes([byte ^ 0x30]))
+
+    monkeypatch.setattr(DeviceNetwork, "__init__", corrupted)
+    status, result, err, path = run("x.png", "--backend", "rtl", "-n", 1)
+    assert status == 2 and result["mismatches"] > 0 and path.exists()
+    assert len(err) == 1 and err[0].startswith(
+        "error: golden and the core differ: down_blocks.0.downsamplers.0.conv: step 0, class 10: ")
+    assert "bytes of the weights changed" in err[0]
+    from hqdm.sim.replay import replay_file
+    replayed = replay_file(path.with_name("x.png.mismatch"), "golden")
+    assert replayed["mismatches"] == replayed["recorded"] > 0
+
+
+@pytest.mark.parametrize(("options", "text"), [
+    (("--config", "n5"), "configuration: wanted one of n4, n8, n16"),
+    (("--compare", "all"), "compare: wanted one of none, outputs, layers, got 'all'"),
+    (("--memory-latency", 0), "--memory-latency: wanted at least 1, got 0"),
+    (("--steps", 7), "w4a4.integers: quantised for 2 steps, got --steps 7"),
+])
+def test_bad_options(run, options, text):
+    status, result, err, path = run("x.png", "--backend", "rtl", "-n", 1, *options)
+    assert status == 2 and result is None and len(err) == 1 and text in err[0]
+    assert not list(path.parent.iterdir())
+
+
+def test_a_model_that_does_not_fit(run, monkeypatch):
+    from dataclasses import replace
+
+    from hqdm.spec import PRESETS
+    monkeypatch.setitem(PRESETS, "n4", replace(PRESETS["n4"], buffer_words=64))
+    status, result, err, path = run("x.png", "--backend", "rtl", "-n", 1)
+    assert status == 2 and result is None and len(err) == 1
+    assert "conv_in: does not fit n4: the smallest tile needs" in err[0]
+    assert "it fits n8, n16" in err[0] and not list(path.parent.iterdir())
+
+
+def test_a_failing_build(run, monkeypatch):
+    def failing(config, cache=None):
+        raise RuntimeError("compilation of hqdm_core failed:\nVcore.cpp:1: error: expected ;")
+
+    monkeypatch.setattr("hqdm.sim.runtime.device.build", failing)
+    status, result, err, path = run("x.png", "--backend", "rtl", "-n", 1)
+    assert status == 2 and result is None and len(err) == 1
+    assert "compilation of hqdm_core failed: Vcore.cpp:1: error: expected ;" in err[0]
+    assert not list(path.parent.iterdir())
+
+
+@pytest.mark.parametrize("backend", ["golden", "rtl"])
+def test_a_full_disk(run, functional, monkeypatch, backend):
+    def full(descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    status, result, err, path = run("x.png", "--backend", backend, "-n", 1, "--guidance", 1)
+    assert status == 2 and result is None and len(err) == 1
+    assert "could not be written: No space left on device" in err[0]
+    assert not list(path.parent.iterdir())
+
+
+def test_latents_are_encoded_alike(folder):
+    """One image without its batch dimension: the same integers."""
+    from hqdm.golden.network.network_file import load_network
+    network, _ = load_network(folder / "w4a4.integers.safetensors")
+    x = torch.randn(3, 4, 16, 16, generator=torch.Generator().manual_seed(1))
+    whole = network.encode(x, 1)
+    for i, row in enumerate(x):
+        one = network.encode(row, 1)
+        assert isinstance(one, Carrier) and torch.equal(one.values, whole.values[i])
+
+
+def test_make_sample_without_a_model(tmp_path):
+    """One line, before anything is installed or built."""
+    root = Path(__file__).resolve().parents[3]
+    ran = subprocess.run(["make", "-C", str(root), "--no-print-directory", "sample",
+                          f"MODEL={tmp_path}"], capture_output=True, text=True, check=False)
+    assert ran.returncode == 2 and not ran.stdout
+    lines = [line for line in ran.stderr.splitlines() if not line.startswith("make")]
+    wanted = f"sample: wanted the model in {tmp_path}, found none; docs/recipe.md makes one"
+    assert lines == [wanted]
+
+
+def test_cycles_of_the_file_are_those_of_the_plan(folder, capsys):
+    """`hqdm cycles` reads the layers of an integer network in their own formats."""
+    path = folder / "w4a4.integers.safetensors"
+    assert main(["cycles", "--model", str(path), "--config", "n4", "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    program = compile_network(load_network(path)[0], PRESETS["n4"])
+    assert answer["cycles"] == program.cycles and answer["macs"] == program.macs
+    assert (answer["model"], answer["folded"]) == ("w4a4.integers", [])
+    assert main(["cycles", "--model", str(path), "--order", "3"]) == 2
+    assert "wanted no bits or rotation beside an integer network" in capsys.readouterr().err
+    assert main(["cycles", "--model", str(path), "--size", "8", "8"]) == 2
+    assert "has its own, got (8, 8)" in capsys.readouterr().err
+
+
+def test_two_devices_give_what_one_gives(run, functional):
+    """Both halves of the guidance side by side: the same picture and counts."""
+    answers = []
+    for devices in ("1", "2"):
+        status, answer, _, out = run(f"{devices}.png", "--backend", "rtl", "-n", 2, "--devices",
+                                     devices)
+        assert status == 0 and answer["mismatches"] == 0
+        answers.append((answer["layers_compared"], answer["macs"], out.read_bytes()))
+    assert answers[0] == answers[1]

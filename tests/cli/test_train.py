@@ -1,0 +1,57 @@
+"""`hqdm train`: both trainings end to end on a tiny preset, and bad input in one line."""
+
+import json
+
+import pytest
+import torch
+from PIL import Image
+
+from hqdm.cli.main import main
+
+
+@pytest.fixture
+def data(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    random = torch.Generator().manual_seed(1)
+    for name in ("cat", "ship"):
+        (tmp_path / "data" / name).mkdir(parents=True)
+        for i in range(4):
+            pixels = torch.randint(256, (32, 32, 3), dtype=torch.uint8, generator=random)
+            Image.fromarray(pixels.numpy()).save(tmp_path / "data" / name / f"{i}.png")
+    return tmp_path / "data"
+
+
+def run(capsys, *arguments):
+    status = main(["train", *map(str, arguments)])
+    captured = capsys.readouterr()
+    return status, captured.out, captured.err.splitlines()
+
+
+def test_both(capsys, data, tmp_path):
+    common = ["--data", data, "--preset", "tiny", "--steps", 2, "--batch", 4, "--device", "cpu",
+              "--json"]
+    status, out, _ = run(capsys, "autoencoder", *common)
+    assert status == 0
+    result = json.loads(out)
+    folder = tmp_path / "cache" / "hqdm" / "train" / "tiny"
+    assert result["step"] == 2
+    assert result["model"] == str(folder / "autoencoder" / "autoencoder.safetensors")
+    status, out, _ = run(capsys, "unet", *common)
+    assert status == 0 and json.loads(out)["images"] == 8
+    assert (folder / "unet" / "unet.safetensors").is_file()
+
+
+def test_bad_input(capsys, data, tmp_path):
+    (tmp_path / "empty").mkdir()
+    for arguments, message in [
+            (["--data", tmp_path / "empty", "--steps", 1], "no train images found"),
+            (["--data", tmp_path / "none", "--steps", 1], "no such data folder"),
+            (["--data", data], "wanted one of steps and minutes"),
+            (["--data", data, "--steps", 1, "--preset", "x"], "autoencoder preset: wanted"),
+            (["--data", data, "--steps", 1, "--batch", 0], "batch: wanted at least 1, got 0"),
+            (["--data", data, "--steps", 1, "--device", "x"], "device: wanted auto or one of")]:
+        status, out, err = run(capsys, "autoencoder", *arguments)
+        assert status == 2 and not out
+        assert len(err) == 1 and err[0].startswith("error: ") and message in err[0]
+    status, _, err = run(capsys, "unet", "--data", data, "--steps", 1)
+    assert status == 2 and len(err) == 1 and "no such checkpoint" in err[0]

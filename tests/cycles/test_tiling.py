@@ -1,0 +1,101 @@
+"""Tile plans: within every limit, and refused with a clear error when nothing fits."""
+
+import random
+from dataclasses import replace
+
+import pytest
+
+from hqdm.cycles.tiling import hardware_order, plan, rotation_words, tile_source_rows, word_count
+from hqdm.golden.random import random_layer
+from hqdm.spec import Layer, Load, Multiply, config_by_name
+from hqdm.spec.fixed import nibbles, required_operand_bits
+
+
+def conv(channels, out, height, width, axis="none", order=0, **options):
+    return Layer(
+        name="conv",
+        load=Load(channels=channels, height=height, width=width, axis=axis, order=order),
+        multiply=Multiply(op="conv3x3", out_channels=out, padding=1, **options))
+
+
+def naive_rows(layer, tile_rows):
+    """Source rows of each tile, by listing the rows every tap touches."""
+    load, multiply, rows = layer.load, layer.multiply, []
+    for first in range(0, layer.out_height, tile_rows):
+        touched = set()
+        for y in range(first, min(first + tile_rows, layer.out_height)):
+            for dy in range(multiply.kernel):
+                row = y * multiply.stride + dy - multiply.padding
+                if 0 <= row < load.height * load.upsample:
+                    touched.add(row // load.upsample)
+        rows.append(max(touched) - min(touched) + 1)
+    return rows
+
+
+@pytest.mark.parametrize("name", ["n4", "n8", "n16"])
+@pytest.mark.parametrize("seed", range(20))
+def test_within_limits(name, seed):
+    config = config_by_name(name)
+    layer = random_layer(random.Random(seed), config)
+    tiles = plan(layer, config)
+    assert 1 <= tiles.tile_rows <= layer.out_height
+    assert tiles.tile_rows * layer.out_width <= config.acc_words
+    rows = naive_rows(layer, tiles.tile_rows)
+    assert rows == tile_source_rows(layer, tiles.tile_rows).tolist()
+    assert tiles.plane_words == max(rows) * layer.load.width
+    operands = nibbles(layer.load.bits) * tiles.chunk_words * tiles.plane_words
+    assert operands <= config.buffer_words
+    words = word_count(layer, config)
+    assert (tiles.chunks - 1) * tiles.chunk_words < words <= tiles.chunks * tiles.chunk_words
+    if tiles.chunks > 1:
+        assert tiles.chunk_words % rotation_words(layer, config) == 0
+    bits = required_operand_bits(layer.load.bits, hardware_order(layer), layer.load.ranged)
+    assert bits <= config.operand_bits
+
+
+@pytest.mark.parametrize("name", ["n16", "n32"])
+@pytest.mark.parametrize("layer", [
+    conv((64,), 64, 32, 32, "width", 5),
+    conv((192,), 192, 32, 32, "channel", 5),
+    Layer(name="linear", load=Load(channels=(384,), height=1024, width=1, axis="channel", order=5),
+          multiply=Multiply(op="linear", out_channels=1536)),
+])
+def test_estimate_of_large_layers(name, layer):
+    config = config_by_name(name)
+    assert layer.macs / config.n ** 2 / plan(layer, config).cycles > 0.97
+
+
+def test_upsampled_width_rotation_is_one_order_less():
+    load = Load(channels=(4,), height=2, width=8, upsample=2, axis="width", order=4)
+    layer = Layer(name="up", load=load, multiply=Multiply(op="conv1x1", out_channels=4))
+    assert hardware_order(layer) == 3
+    load = Load(channels=(4,), height=2, width=8, upsample=2, axis="channel", order=2)
+    layer = Layer(name="up", load=load, multiply=Multiply(op="conv1x1", out_channels=4))
+    assert hardware_order(layer) == 2
+
+
+def test_chunks_hold_whole_rotation_blocks():
+    tiles = plan(conv((64, 64), 4, 10, 20, "channel", 6), config_by_name("n4"))
+    assert tiles.chunk_words == 16 and tiles.chunks == 2    # 64 channels are 16 words of 4
+
+
+def test_refusal_names_need_and_a_preset_that_does():
+    with pytest.raises(ValueError, match=(
+            r"conv: does not fit n4: the smallest tile needs 400 accumulator words \(has 256\), "
+            r"1200 operand buffer words \(has 1024\).*; it fits n8, n16, n32, n64")):
+        plan(conv((3,), 4, 8, 400), config_by_name("n4"))
+
+
+def test_refusal_when_no_preset_does():
+    with pytest.raises(ValueError, match=r"does not fit n16.*it fits no preset"):
+        plan(conv((3,), 4, 8, 5000), config_by_name("n16"))
+
+
+def test_free_bounds_need_a_bit_more():
+    """Order 6 at 4 bits needs 11; 3 bits fit, and so does an upsampled row, rotated at order 5."""
+    load = Load(channels=(4,), height=2, width=64, axis="width", order=6, ranged=True)
+    layer = Layer(name="free", load=load, multiply=Multiply(op="conv1x1", out_channels=4))
+    with pytest.raises(ValueError, match=r"free: does not fit n16.*and 11-bit operands \(has 10\)"):
+        plan(layer, config_by_name("n16"))
+    for changes in ({"bits": 3}, {"order": 5}, {"ranged": False}, {"width": 32, "upsample": 2}):
+        plan(replace(layer, load=replace(load, **changes)), config_by_name("n16"))

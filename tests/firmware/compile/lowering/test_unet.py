@@ -1,0 +1,114 @@
+"""diffusers UNets to layers: exact in float64, options refused by name."""
+
+import pytest
+import torch
+from diffusers import UNet2DConditionModel, UNet2DModel
+
+from hqdm.firmware.compile.lowering import lower, mixed_formats
+from hqdm.firmware.compile.lowering.folding import fold_cross_attention
+from hqdm.learn.calibration import Reference, quantise
+
+TIMESTEPS = (980, 340)
+
+
+def conditional(**options):
+    torch.manual_seed(0)
+    settings = {
+        "sample_size": 8, "in_channels": 4, "out_channels": 4, "block_out_channels": (16, 32),
+        "layers_per_block": 1, "down_block_types": ("CrossAttnDownBlock2D", "DownBlock2D"),
+        "up_block_types": ("UpBlock2D", "CrossAttnUpBlock2D"), "cross_attention_dim": 12,
+        "attention_head_dim": 2, "norm_num_groups": 4} | options
+    return UNet2DConditionModel(**settings).double().eval().requires_grad_(False)
+
+
+def unconditional(**options):
+    torch.manual_seed(1)
+    settings = {
+        "sample_size": (16, 8), "in_channels": 3, "out_channels": 3,
+        "block_out_channels": (16, 32), "layers_per_block": 2,
+        "down_block_types": ("DownBlock2D", "AttnDownBlock2D"),
+        "up_block_types": ("AttnUpBlock2D", "UpBlock2D"), "norm_num_groups": 4,
+        "attention_head_dim": 8} | options
+    return UNet2DModel(**settings).double().eval().requires_grad_(False)
+
+
+def draw(*shape):
+    return torch.randn(shape, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+
+
+@pytest.mark.parametrize("linear", [False, True])
+def test_the_layers_are_the_conditional_model(linear):
+    """Time embedding and cross-attention folded into biases: equal up to float64 rounding."""
+    model, contexts = conditional(use_linear_projection=linear), draw(3, 12)
+    real = lower(model, TIMESTEPS, contexts=contexts)
+    x, classes = draw(3, 4, 8, 8), torch.tensor([2, 0, 1])
+    for entry, t in enumerate(TIMESTEPS):
+        wanted = model(x, t, contexts[classes][:, None]).sample
+        got = Reference(real, dtype=torch.float64)(x, entry, classes)
+        assert float((got - wanted).abs().max()) <= 1e-13
+
+
+@pytest.mark.parametrize("norm", ["default", "scale_shift"])
+def test_the_layers_are_the_unconditional_model(norm):
+    model = unconditional(resnet_time_scale_shift=norm)
+    real = lower(model, TIMESTEPS)
+    x = draw(2, 3, 16, 8)
+    for entry, t in enumerate(TIMESTEPS):
+        got = Reference(real, dtype=torch.float64)(x, entry)
+        assert float((got - model(x, t).sample).abs().max()) <= 1e-13
+
+
+def test_cross_attention_to_one_token_is_a_constant():
+    """Softmax over one key is exactly 1: every pixel gets the same, whatever it asks."""
+    attention = conditional().mid_block.attentions[0].transformer_blocks[0].attn2
+    token = draw(5, 1, 12)
+    for scale in (0.0, 1.0, 1e6):
+        got = attention(draw(5, 7, 32) * scale, encoder_hidden_states=token)
+        wanted = fold_cross_attention(attention, token[:, 0])[:, None].expand(5, 7, 32)
+        assert float((got - wanted).abs().max()) <= 1e-14
+
+
+def test_formats_are_the_papers():
+    network = lower(conditional(), TIMESTEPS, contexts=draw(2, 12)).network
+    layers = {n.layer.name: n.layer for n in network.nodes}
+    first, body = layers["conv_in"], layers["down_blocks.0.resnets.0.conv1"]
+    linear = layers["mid_block.attentions.0.transformer_blocks.0.ff.net.2"]
+    assert (first.load.bits, first.multiply.bits, first.load.order) == (8, 8, 0)
+    assert (body.load.bits, body.multiply.bits, body.load.axis, body.load.order) == (
+        4, 4, "width", 3)
+    assert (linear.load.axis, linear.load.order) == ("channel", 5)
+    assert network.classes == 2
+    up = layers["up_blocks.0.upsamplers.0.conv"]
+    assert (up.load.upsample, up.load.bits) == (2, 4)
+
+
+def test_an_unconditional_model_runs_in_integers():
+    model = unconditional().float()
+    x = [draw(2, 3, 16, 8).float() for _ in TIMESTEPS]
+    _, integers = quantise(lower(model, TIMESTEPS, formats=mixed_formats(8, 8)), x)
+    got = integers(x[0], 0)
+    cosine = torch.nn.functional.cosine_similarity(
+        got.flatten(1), model(x[0], TIMESTEPS[0]).sample.flatten(1))
+    assert float(cosine.min()) >= 0.995
+
+
+@pytest.mark.parametrize(("make", "text"), [
+    (lambda: lower(torch.nn.Linear(1, 1), (1,)), r"wanted one of \('UNet2DConditionModel'"),
+    (lambda: lower(conditional(), (1,)), r"wanted one class token of 12 numbers .* got None"),
+    (lambda: lower(conditional(), (1,), contexts=draw(2, 5)), r"of 12 numbers .* got \(2, 5\)"),
+    (lambda: lower(conditional(), (1,), contexts=draw(2, 3, 12)),
+     r"wanted one context token, got 3"),
+    (lambda: lower(conditional(), (1,), contexts=draw(2, 12), size=9),
+     r"size: wanted multiples of 2, got 9 x 9"),
+    (lambda: lower(conditional(center_input_sample=True), (1,)),
+     r"wanted center_input_sample of False, got True"),
+    (lambda: lower(unconditional(downsample_padding=0), (1,)),
+     r"wanted a strided convolution with padding 1"),
+    (lambda: lower(unconditional(down_block_types=("ResnetDownsampleBlock2D", "AttnDownBlock2D")),
+                   (1,)), r"wanted a residual block without resampling \(only networks of shapes"),
+    (lambda: lower(conditional(act_fn="gelu"), (1,), contexts=draw(2, 12)),
+     r"wanted the activation SiLU"),
+])
+def test_what_is_not_lowered_is_named(make, text):
+    with pytest.raises(ValueError, match=text):
+        make()

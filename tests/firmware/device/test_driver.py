@@ -1,0 +1,214 @@
+"""The driver against the functional device: packing, program and faults without RTL."""
+
+import random
+from dataclasses import replace
+
+import pytest
+import torch
+
+from hqdm.firmware.compile.program import Allocator, compile_layer
+from hqdm.firmware.device.driver import ConfigMismatch, DeviceFault, Driver
+from hqdm.firmware.device.transports.golden import GoldenTransport
+from hqdm.golden.carrier import Carrier
+from hqdm.golden.layer import run_layer
+from hqdm.golden.random import random_factors, random_layer, random_parameters, random_sources
+from hqdm.spec import Layer, Load, Multiply, Store, config_by_name
+from hqdm.spec.descriptor import FIELDS, MAGIC, STEP_BYTES, STEP_FIELDS, pack, pack_step, unpack
+from hqdm.spec.registers import Fault
+
+CONFIG = config_by_name("n4")
+TIMESTEPS_WORD = next(f.word for f in FIELDS if f.name == "timesteps")
+LAYER = Layer(
+    name="small", load=Load(channels=(6, 4), height=4, width=4, axis="width", order=2),
+    multiply=Multiply(op="conv3x3", out_channels=5, padding=1), store=Store(residual="add"),
+    timesteps=3)
+
+
+def device(config=CONFIG):
+    return Driver(GoldenTransport(config, 1 << 22), config)
+
+
+def operands(layer, timestep, seed=1):
+    generator = torch.Generator().manual_seed(seed)
+    parameters = random_parameters(layer, generator)
+    return parameters, *random_sources(layer, parameters, timestep, generator)
+
+
+def check(driver, layer, timestep, seed=1):
+    parameters, sources, second = operands(layer, timestep, seed)
+    factors = random_factors(layer, torch.Generator().manual_seed(seed))
+    wanted = run_layer(layer, parameters, sources, timestep, second, factors)
+    got = driver.run_layer(layer, parameters, sources, timestep, second, factors).output
+    assert got.exponent == wanted.exponent
+    assert torch.equal(got.values, wanted.values)
+
+
+@pytest.mark.parametrize("name", ["n4", "n8", "n16"])
+@pytest.mark.parametrize("seed", range(25))
+def test_random_layers(name, seed):
+    config, rng = config_by_name(name), random.Random(seed)
+    layer = random_layer(rng, config)
+    check(device(config), layer, rng.randrange(layer.timesteps), seed)
+
+
+def test_load_shift_of_one_folds_to_zero():
+    layer = Layer(name="up", load=Load(channels=(4,), height=2, width=2, upsample=2,
+                                       axis="width", order=1),
+                  multiply=Multiply(op="conv1x1", out_channels=4))
+    parameters, sources, _ = operands(layer, 0)
+    parameters.load_shift[0], parameters.load_multiplier[0] = 1, 1
+    sources = [Carrier((sources[0].values % 8).to(torch.int16), sources[0].exponent)]
+    wanted = run_layer(layer, parameters, sources, 0)
+    got = device().run_layer(layer, parameters, sources, 0).output
+    assert torch.equal(got.values, wanted.values)
+
+
+def test_one_upload_serves_all_timesteps():
+    driver = device()
+    parameters, _, _ = operands(LAYER, 0)
+    prepared = driver.prepare(LAYER, parameters)
+    for timestep in range(LAYER.timesteps):
+        generator = torch.Generator().manual_seed(timestep)
+        sources, second = random_sources(LAYER, parameters, timestep, generator)
+        wanted = run_layer(LAYER, parameters, sources, timestep, second)
+        assert torch.equal(prepared.run(sources, timestep, second).output.values, wanted.values)
+
+
+def test_two_prepared_layers_side_by_side():
+    driver = device()
+    allocator = driver.allocator()
+    prepared = [driver.prepare(LAYER, operands(LAYER, 1, seed)[0], allocator) for seed in (1, 2)]
+    for seed, layer in zip((1, 2), prepared, strict=True):
+        parameters, sources, second = operands(LAYER, 1, seed)
+        wanted = run_layer(LAYER, parameters, sources, 1, second)
+        assert torch.equal(layer.run(sources, 1, second).output.values, wanted.values)
+
+
+@pytest.mark.parametrize(("field", "value"), [
+    ("magic", MAGIC + 1), ("order", 7), ("act_nibbles", 0), ("act_nibbles", 3),
+    ("weight_bits", 1), ("weight_bits", 5), ("weight_nibbles", 0), ("residual", 3),
+    ("row_scale", 1), ("kernel", 2), ("stride", 0), ("stride", 3), ("channel_shift", 48),
+    ("height", 0), ("width", 0), ("out_height", 0), ("out_width", 0), ("words0", 0),
+    ("out_words", 0), ("tile_rows", 0), ("chunk_words", 0), ("chunks", 0), ("plane_words", 0),
+    ("timesteps", 0), ("source0", 1 << 32), ("output", 4)])
+def test_bad_descriptor(field, value):
+    fault = fault_of(field, value)
+    assert fault.fault is Fault.BAD_DESCRIPTOR
+
+
+def fault_of(field, value):
+    """Run LAYER with one field changed; the fault, whose address must be that field's word."""
+    driver = device()
+    parameters, _, _ = operands(LAYER, 1)
+    program = driver.prepare(LAYER, parameters).program
+    image = pack(FIELDS, 64, {"magic": MAGIC} | program.descriptor | {field: value})
+    driver.transport.write_memory(program.descriptor_address, image)
+    with pytest.raises(DeviceFault) as caught:
+        driver.execute(program.descriptor_address, 1, 1000)
+    word = next(f.word for f in FIELDS if f.name == field)
+    assert caught.value.address == program.descriptor_address + 4 * word
+    assert caught.value.fault.name in str(caught.value)
+    driver.soft_reset()
+    check(driver, LAYER, 1)
+    return caught.value
+
+
+@pytest.mark.parametrize(("bits", "changes"), [
+    (4, {"low": 16}), (4, {"high": 16}), (8, {"low": 120}), (8, {"high": 127})])
+def test_bounds_the_quantiser_has_not(bits, changes):
+    driver, layer = device(), replace(LAYER, load=replace(LAYER.load, bits=bits))
+    parameters, _, _ = operands(layer, 1)
+    program = driver.prepare(layer, parameters).program
+    entry = program.descriptor["steps"] + STEP_BYTES
+    good = unpack(STEP_FIELDS, driver.transport.read_memory(entry, STEP_BYTES))
+    driver.transport.write_memory(entry, pack_step(good | changes))
+    with pytest.raises(DeviceFault) as caught:
+        driver.execute(program.descriptor_address, 1, 1000)
+    assert caught.value.fault is Fault.BAD_DESCRIPTOR and caught.value.address == entry + 12
+
+
+def test_seventeen_levels_are_no_layer():
+    """The core would run them, the compiler never makes them."""
+    driver = device()
+    program = driver.prepare(LAYER, operands(LAYER, 1)[0]).program
+    entry = program.descriptor["steps"] + STEP_BYTES
+    good = unpack(STEP_FIELDS, driver.transport.read_memory(entry, STEP_BYTES))
+    driver.transport.write_memory(entry, pack_step(good | {"low": 8, "high": 8}))
+    with pytest.raises(DeviceFault) as caught:
+        driver.execute(program.descriptor_address, 1, 1000)
+    assert caught.value.fault is Fault.BAD_DESCRIPTOR
+
+
+@pytest.mark.parametrize("ranged", [False, True])
+@pytest.mark.parametrize("bits", [2, 3, 4, 8])
+def test_bounds_of_every_width(bits, ranged):
+    if bits < 8 or not ranged:
+        load = replace(LAYER.load, bits=bits, ranged=ranged)
+        for seed in range(4):
+            check(device(), replace(LAYER, load=load), 1, seed)
+
+
+def test_descriptor_of_another_configuration():
+    assert fault_of("config_hash", 1).fault is Fault.CONFIG_MISMATCH
+
+
+@pytest.mark.parametrize(("field", "fault"), [
+    ("source0", Fault.LOAD_DECERR), ("source1", Fault.LOAD_DECERR),
+    ("weights", Fault.WEIGHT_DECERR), ("multipliers", Fault.STORE_READ_DECERR),
+    ("steps", Fault.STORE_READ_DECERR), ("second", Fault.STORE_READ_DECERR),
+    ("output", Fault.STORE_WRITE_DECERR)])
+def test_addresses_beyond_the_memory(field, fault):
+    driver = device()
+    program = driver.prepare(LAYER, operands(LAYER, 0)[0]).program
+    image = pack(FIELDS, 64, {"magic": MAGIC} | program.descriptor | {field: 1 << 30})
+    driver.transport.write_memory(program.descriptor_address, image)
+    with pytest.raises(DeviceFault) as caught:
+        driver.execute(program.descriptor_address, 0, 1000)
+    assert caught.value.fault is fault and caught.value.address == 1 << 30
+
+
+def test_timestep_beyond_the_table():
+    driver = device()
+    parameters, sources, second = operands(LAYER, 2)
+    prepared = driver.prepare(LAYER, parameters)
+    with pytest.raises(ValueError, match=r"timestep.*0\.\.2.*3"):
+        prepared.run(sources, 3, second)
+    with pytest.raises(DeviceFault) as caught:
+        driver.execute(prepared.program.descriptor_address, 3, 1000)
+    assert caught.value.fault is Fault.TIMESTEP
+    assert caught.value.address == prepared.program.descriptor_address + TIMESTEPS_WORD * 4
+
+
+def test_wrong_device():
+    with pytest.raises(ConfigMismatch, match=r"config_hash: wanted 0x[0-9a-f]{8} for n8, got 0x"):
+        Driver(GoldenTransport(CONFIG), config_by_name("n8"))
+
+
+def test_bad_operands():
+    parameters, sources, second = operands(LAYER, 0)
+    prepared = device().prepare(LAYER, parameters)
+    with pytest.raises(ValueError, match="source"):
+        prepared.run(sources[:1], 0, second)
+    with pytest.raises(ValueError, match="exponent"):
+        prepared.run([Carrier(s.values, s.exponent + 1) for s in sources], 0, second)
+    with pytest.raises(ValueError, match="second"):
+        prepared.run(sources, 0)
+    batched = [Carrier(s.values[None], s.exponent) for s in sources]
+    with pytest.raises(ValueError, match=r"wanted carriers \(C, H, W\), got \(1, 6, 4, 4\)"):
+        prepared.run(batched, 0, Carrier(second.values[None], second.exponent))
+
+
+def test_memory_that_does_not_fit():
+    parameters, _, _ = operands(LAYER, 0)
+    with pytest.raises(ValueError, match=r"\d+ bytes at 0x[0-9a-f]+ do not fit the 1024 bytes"):
+        compile_layer(LAYER, parameters, CONFIG, Allocator(1024, CONFIG.word_bytes))
+
+
+def test_interrupt_that_never_comes():
+    with pytest.raises(TimeoutError, match="no interrupt in 5 cycles"):
+        device().finish(5)
+
+
+def test_golden_memory_bounds():
+    with pytest.raises(ValueError, match="wanted a range within 64 bytes, got 8 bytes at 0x3c"):
+        GoldenTransport(CONFIG, 64).write_memory(60, bytes(8))

@@ -1,0 +1,126 @@
+"""Checkpoints come back as they were, and damaged or foreign ones are refused in one line."""
+
+import json
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from hqdm.kit.tensor_file import FORMAT, Checkpoint, load_checkpoint, save_checkpoint
+from hqdm.learn.diffusion.autoencoder import decode, make_autoencoder
+from hqdm.learn.diffusion.files import (
+    fingerprint,
+    load_autoencoder,
+    load_unet,
+    save_autoencoder,
+    save_unet,
+)
+from hqdm.learn.diffusion.presets import autoencoder_preset, unet_preset
+from hqdm.learn.diffusion.unet import make_unet
+
+
+def example():
+    return Checkpoint(kind="unet", architecture={"channels": [8, 8]}, training={"step": 7},
+                      tensors={"a": torch.arange(6.0).reshape(2, 3), "b": torch.ones(4).half()})
+
+
+@pytest.fixture
+def path(tmp_path):
+    save_checkpoint(tmp_path / "x.safetensors", example())
+    return tmp_path / "x.safetensors"
+
+
+def test_round_trip(path):
+    loaded = load_checkpoint(path, "unet", {"channels": [8, 8]})
+    assert loaded.training == {"step": 7} and loaded.architecture == {"channels": [8, 8]}
+    for name, tensor in example().tensors.items():
+        assert torch.equal(loaded.tensors[name], tensor)
+    assert [p.name for p in path.parent.iterdir()] == ["x.safetensors"]
+
+
+def test_order_of_memory_does_not_matter():
+    first = Checkpoint(kind="k", architecture={}, training={},
+                       tensors={"a": torch.randn(2, 3, 4, 4)})
+    again = Checkpoint(kind="k", architecture={}, training={}, tensors={
+        "a": first.tensors["a"].contiguous(memory_format=torch.channels_last)})
+    assert first.digest() == again.digest()
+
+
+@pytest.mark.parametrize("keep", [0, 4, 40, -1])
+def test_truncated(path, keep):
+    content = path.read_bytes()
+    path.write_bytes(content[:keep])
+    with pytest.raises(ValueError, match="wanted a whole safetensors file, got a truncated") as e:
+        load_checkpoint(path, "unet")
+    assert "\n" not in str(e.value)
+
+
+def test_one_bit_of_a_weight(path):
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"checksum is \w{12}, wanted \w{12}; the file was alt"):
+        load_checkpoint(path, "unet")
+
+
+def test_edited_header(path):
+    header = {"format": FORMAT, "kind": "unet", "architecture": json.dumps({"channels": [8, 9]}),
+              "training": "{}", "sha256": example().digest()}
+    save_file(load_file(path), path, header)
+    with pytest.raises(ValueError, match="the file was altered"):
+        load_checkpoint(path, "unet")
+
+
+def test_foreign_files(path, tmp_path):
+    with pytest.raises(ValueError, match="wanted a checkpoint of kind autoencoder, got unet"):
+        load_checkpoint(path, "autoencoder")
+    with pytest.raises(ValueError, match=r"another architecture: wanted channels \[16\], got \[8"):
+        load_checkpoint(path, "unet", {"channels": [16]})
+    save_file({"a": torch.zeros(1)}, tmp_path / "y.safetensors")
+    with pytest.raises(ValueError, match="wanted a checkpoint of format hqdm-1, got none"):
+        load_checkpoint(tmp_path / "y.safetensors", "unet")
+    with pytest.raises(FileNotFoundError, match="no such checkpoint"):
+        load_checkpoint(tmp_path / "z.safetensors", "unet")
+
+
+def test_unet_file(tmp_path):
+    preset, path = unet_preset("tiny"), tmp_path / "unet.safetensors"
+    model = make_unet(preset, 2)
+    save_unet(path, preset, model.state_dict(), {"step": 1})
+    loaded = load_unet(path)
+    assert loaded.preset == preset and not loaded.training
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(loaded.state_dict()[name], tensor.half().float())
+    assert fingerprint(loaded) != fingerprint(model)
+
+
+def test_unet_file_of_other_tensors(tmp_path):
+    preset, path = unet_preset("tiny"), tmp_path / "unet.safetensors"
+    state = make_unet(preset).state_dict()
+    save_unet(path, preset, state | {"embedding.weight": torch.zeros(3, 8)}, {})
+    with pytest.raises(ValueError, match=r"embedding.weight: wanted \(11, 8\), got \(3, 8\)"):
+        load_unet(path)
+    del state["embedding.weight"]
+    save_unet(path, preset, state, {})
+    with pytest.raises(ValueError, match=r"embedding.weight: wanted .* got no such tensor"):
+        load_unet(path)
+    save_checkpoint(path, Checkpoint(kind="unet", architecture={"channels": [8]}, tensors={},
+                                     training={}))
+    with pytest.raises(ValueError, match="another architecture"):
+        load_unet(path)
+
+
+def test_autoencoder_files(tmp_path):
+    preset = autoencoder_preset("tiny")
+    model = make_autoencoder(preset)
+    latents = torch.randn(1, 4, 16, 16)
+    images = []
+    for part in (False, True):
+        path = tmp_path / f"{part}.safetensors"
+        save_autoencoder(path, preset, model.state_dict(), 0.5, {}, decoder_only=part)
+        loaded = load_autoencoder(path)
+        assert loaded.config.scaling_factor == 0.5
+        images.append(decode(loaded, latents))
+    assert torch.equal(*images)
+    assert (tmp_path / "True.safetensors").stat().st_size < path.with_name(
+        "False.safetensors").stat().st_size
