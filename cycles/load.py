@@ -14,8 +14,8 @@ from hqdm.cycles.timing import (
     QUEUE,
     REQUESTS,
     WRITTEN,
-    load_latency,
 )
+from hqdm.spec.stages import load_latency
 
 
 def _overlap(a: int, b: int, c: int, d: int) -> int:
@@ -83,7 +83,7 @@ class LoadClock:
 
     def __init__(self, nest: Nest, port: ReadPort) -> None:
         self.port = port
-        self._latency = load_latency(nest.config, nest.axis, nest.order)
+        self._latency = load_latency(nest.config.lanes, nest.axis, nest.order)
         self._stride = nest.tiles.chunk_words + 2 if nest.act_nibbles == 2 else 0
         self._loaded = NEVER        # when the data side took the latest chunk
         self._taken = NEVER         # when the writer did

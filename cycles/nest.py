@@ -101,8 +101,7 @@ class Nest:
     @cached_property
     def second(self) -> bool:
         """Whether the store reads a word for every word it writes."""
-        store = self.layer.store
-        return store.residual != "none" or store.stages.row_scale
+        return self.layer.store.second is not None
 
     @cached_property
     def rows(self) -> list[int]:

@@ -21,9 +21,9 @@ from hqdm.cycles.timing import (
     WRITE_WORDS,
     bank_ready,
     second_at,
-    stage_start,
     store_latency,
 )
+from hqdm.spec.stages import store_start
 
 BLOCK = 32      # words after which their times repeat: the reader's window, in words
 
@@ -82,8 +82,8 @@ class StoreClock:
         self._ready = bank_ready(nest.config)
         self._port = port
         outstanding = nest.config.max_outstanding
-        row_scale = nest.layer.store.stages.row_scale
-        second = second_at(row_scale) if nest.second else None
+        reader = nest.layer.store.second
+        second = None if reader is None else second_at(reader)
         self._latency = latency
         self._words = Words(port, second, outstanding, latency)
         # fast enough a memory never holds up the store, but for the very first word
@@ -100,7 +100,7 @@ class StoreClock:
         """Store a bank whose last column was issued at `multiplied`; first and last group."""
         ready = max(multiplied + self._ready, self.last + 2)
         start = ready
-        set_free = self.free[0] - 1 + AHEAD + stage_start("bias")
+        set_free = self.free[0] - 1 + AHEAD + store_start("bias")
         if self._fast:
             start = max(start, self._first, set_free + PARAMETER_BEATS + 1)
             self.last = start + GROUPS * pixels - 1

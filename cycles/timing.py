@@ -8,7 +8,7 @@ from math import ceil
 
 from hqdm.spec.config import Config
 from hqdm.spec.descriptor import FIELDS, STEP_FIELDS, Field
-from hqdm.spec.fixed import MAX_ORDER
+from hqdm.spec.stages import STORE_LATENCY, Stage, store_start
 
 # rtl/bus: reader, writer
 FIFO_BEATS = 64         # beats a reader holds; the weight reader 2n if that is more
@@ -27,8 +27,6 @@ CHECKED = 4             # from the last word taken to START
 QUEUE = 2               # from the first request of a chunk to the data side's knowing of it
 NEXT = 3                # between two chunks that the data side takes
 REQUESTS = 7            # from START, or from the last request of a chunk, to the next one
-QUANTISER = 6
-TIME_STAGES = MAX_ORDER + 1
 BANK_DONE = 4           # from the last operand of a chunk to the cycle it may be multiplied
 BANK_FREE = 4           # from the last column of a chunk to the first operand of the chunk that
                         # takes its place
@@ -44,7 +42,6 @@ ARRAY_TO_BANK = 3       # from the last sum out of the array to a complete bank
 GROUPS = 4              # cycles per output word
 SUMS_LATENCY = 4        # from a group issued to the stages
 AHEAD = 1               # from a group issued to the read of its parameters
-STAGES = {"channel": 5, "row scale": 4, "timestep": 5, "bias": 1, "second": 1}
 OUTPUT = 1              # from the last group at the writer to an address issued
 MOVED = 2               # from there to the second beat of its word; from here memory counts
 TAKEN = 2               # from there to the cycle in which the word's room is claimed
@@ -53,8 +50,6 @@ WRITE_WORDS = 16        # words issued and not yet sent
 PARAMETER_BEATS = 4     # M and bias of an output word
 STORE_REQUEST = 2       # from START to the first request of M
 STORE_GAP = 3           # from a request of the store to the next one
-ALIGN = 3               # the second operand is shifted beside the stages before it
-FACTOR = 1              # a row factor is shifted before what it multiplies is there
 NEVER = -(1 << 60)      # a time before everything
 
 
@@ -66,15 +61,10 @@ DESCRIPTOR_BITS = 32 * _words(FIELDS)
 STEP_BITS = 32 * _words(STEP_FIELDS)
 
 
-def stage_start(name: str) -> int:
-    """Cycles from the partial sums to the input of a stage of the store."""
-    return sum(list(STAGES.values())[:list(STAGES).index(name)])
-
-
-def second_at(row_scale: bool) -> int:
-    """Cycles from a group issued to the read of its second operand or row factor."""
-    return AHEAD + (stage_start("row scale") - FACTOR if row_scale
-                    else stage_start("second") - ALIGN)
+def second_at(stage: Stage) -> int:
+    """Cycles from a group issued to the read of the second operand that `stage` takes."""
+    assert stage.second is not None
+    return AHEAD + store_start(stage.name) - stage.second
 
 
 def setup_beats(config: Config) -> int:
@@ -104,20 +94,6 @@ def setup_cycles(config: Config, latency: int, interval: float = 1) -> int:
     return step[-1] + CHECKED
 
 
-def _enabled(time: int, lane_stages: int, axis: int, order: int) -> int:
-    if axis:
-        return int(time > 0 and order >= time)
-    return int(order > lane_stages + time)
-
-
-def load_latency(config: Config, axis: int, order: int) -> int:
-    """Advances from a beat of carriers to its operands, `hqdm.rtl.load.unit.latency`."""
-    lane_stages = config.lanes.bit_length() - 1
-    rotation = lane_stages + 1 + sum(
-        1 + (_enabled(k, lane_stages, axis, order) << k) for k in range(TIME_STAGES))
-    return 2 * rotation + QUANTISER
-
-
 def weight_fifo_beats(config: Config) -> int:
     return max(FIFO_BEATS, 2 * config.n)
 
@@ -129,4 +105,4 @@ def bank_ready(config: Config) -> int:
 
 def store_latency() -> int:
     """From a group issued to the output queue."""
-    return SUMS_LATENCY + sum(STAGES.values())
+    return SUMS_LATENCY + STORE_LATENCY

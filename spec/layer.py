@@ -13,7 +13,7 @@ from hqdm.spec.fixed import (
     symmetric_max,
     weight_range,
 )
-from hqdm.spec.stages import PLAIN_LOAD, PLAIN_STORE, LoadStages, StoreStages
+from hqdm.spec.stages import PLAIN_LOAD, PLAIN_STORE, STORE, LoadStages, Stage, StoreStages, asked
 
 Axis = Literal["none", "channel", "width"]
 Op = Literal["linear", "conv1x1", "conv3x3"]
@@ -178,7 +178,7 @@ class Store:
 
     Raises
     ------
-    ValueError: an unknown residual, or a residual and a row scale, which share an operand.
+    ValueError: an unknown residual, or two stages that want the second operand.
     """
 
     residual: Residual = "none"
@@ -186,8 +186,15 @@ class Store:
 
     def __post_init__(self) -> None:
         _check_choice("residual", self.residual, ("none", "add", "subtract"))
-        if self.stages.row_scale and self.residual != "none":
-            raise ValueError(f"residual: wanted 'none' beside a row scale, got {self.residual!r}")
+        readers = [stage for stage in asked(STORE, self) if stage.second is not None]
+        if len(readers) > 1:
+            raise ValueError(f"residual: wanted 'none' beside a {readers[0].name}, got "
+                             f"{self.residual!r}")
+
+    @property
+    def second(self) -> Stage | None:
+        """The stage that takes the second operand, or None."""
+        return next((s for s in asked(STORE, self) if s.second is not None), None)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,6 +9,7 @@ from hqdm.spec.config import Config
 from hqdm.spec.descriptor import DESCRIPTOR_BYTES, STEP_BYTES, pack_descriptor, pack_step
 from hqdm.spec.fixed import NIBBLE, RESIDUAL_SHIFT, nibbles
 from hqdm.spec.layer import Layer
+from hqdm.spec.stages import LOAD, STORE, in_core
 
 RESIDUAL_CODES = {"none": 0, "add": 1, "subtract": 2}
 
@@ -149,13 +150,12 @@ def _shape_fields(layer: Layer, config: Config, tiles: TilePlan) -> dict[str, in
 
 def sizes(layer: Layer, config: Config) -> Extents:
     """Bytes of everything the layer has in device memory."""
-    load, multiply, stages = layer.load, layer.multiply, layer.store.stages
+    load, multiply = layer.load, layer.multiply
     words, word = config.words(multiply.out_channels), config.word_bytes
     output = layer.out_height * layer.out_width * words * word
-    operand = layer.store.residual != "none" or stages.row_scale
     return Extents(
         sources=tuple(load.height * load.width * config.words(c) * word for c in load.channels),
-        second=output if operand else 0, output=output,
+        second=output if layer.store.second else 0, output=output,
         weights=weight_stream_bytes(words, word_count(layer, config), multiply.kernel,
                                     min(multiply.bits, NIBBLE), nibbles(multiply.bits), config.n),
         multipliers=words * word, biases=layer.timesteps * words * word,
@@ -179,11 +179,11 @@ def _images(layer: Layer, parameters: Parameters, config: Config, at: Extents,
 
 def check_stages(layer: Layer) -> None:
     """ValueError unless the core has every stage of `layer`."""
-    strange = [stage for stage in layer.stages if stage != "row scale"]
+    core = [stage.name for stage in in_core(LOAD) + in_core(STORE)]
+    strange = [stage for stage in layer.stages if stage not in core]
     if strange:
         raise ValueError(
-            f"{layer.name}: wanted a layer of the stages the core has (rotation, quantiser, "
-            f"product with weights, requantiser, row scale, bias, residual), got "
+            f"{layer.name}: wanted a layer of the stages the core has ({', '.join(core)}), got "
             f"{', '.join(strange)}; golden runs it on the host")
 
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from hqdm.firmware.device import host_stages
 from hqdm.firmware.compile.network import NetworkProgram, NodeProgram, staged_output, staged_sources
 from hqdm.firmware.compile.packing import pack_activation, pack_weights, unpack_activation
 from hqdm.firmware.compile.program import Program
+from hqdm.firmware.device import host_stages
 from hqdm.firmware.device.driver import SLOWEST, DeviceError, Driver
 from hqdm.firmware.device.transport import Transport
 from hqdm.golden.arithmetic.statistics import Statistics

@@ -5,9 +5,9 @@ from amaranth import *
 from formal.harness import Harness
 from hqdm.rtl.load.quantise import Quantiser
 from hqdm.rtl.rounding import narrow, one_hot, settle, window
-from hqdm.rtl.store.lanes import FACTOR_AHEAD, Add, Align, RowScale, Scale, StepScale
+from hqdm.rtl.store.lanes import Add, Align, RowScale, Scale, StepScale
 from hqdm.spec.fixed import CARRIER_BITS, MAX_SHIFT, MID_BITS, RESIDUAL_SHIFT
-from hqdm.spec.stages import ROW_MANTISSA_BITS
+from hqdm.spec.stages import ROW_MANTISSA_BITS, STORE, by_name
 
 SETTLED = 4             # cycles after which what is static has reached every stage
 FACTOR_BITS = 2         # of a multiplier: with many more, the products are beyond the solver
@@ -90,6 +90,9 @@ def step_scale(h: Harness) -> None:
     exact = _after(h, value * factor, dut.latency, "exact")
     _once(h, "rounded", dut.latency,
           is_saturated(exact, shift, dut.o[0] + dut.up[0], CARRIER_BITS))
+
+
+FACTOR_AHEAD = by_name(STORE, "row scale").second
 
 
 def row_scale(h: Harness) -> None:

@@ -1,6 +1,6 @@
 """The load unit's whole path: sources to operands."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -12,8 +12,29 @@ from hqdm.golden.parameters import Parameters
 from hqdm.kit.check import check_int
 from hqdm.spec import Layer
 from hqdm.spec.fixed import CARRIER, NIBBLE, nibbles
+from hqdm.spec.stages import LOAD
 
 _DIM = {"none": -1, "channel": -3, "width": -1}     # with "none" the order is 0
+
+
+def _rotate(x: Tensor, layer: Layer, *_: object) -> Tensor:
+    return rotate_bounded(x, layer.load.order, _DIM[layer.load.axis], -CARRIER.low)
+
+
+def _quantise(r: Tensor, layer: Layer, parameters: Parameters, t: int) -> Tensor:
+    return quantise(r, int(parameters.load_multiplier[t]), int(parameters.load_shift[t]),
+                    int(parameters.load_low[t]), int(parameters.load_high[t]))
+
+
+def _rotate_back(q: Tensor, layer: Layer, *_: object) -> Tensor:
+    load = layer.load
+    return rotate_bounded(q, load.order, _DIM[load.axis], load.magnitude)
+
+
+APPLY: dict[str, Callable[[Tensor, Layer, Parameters, int], Tensor]] = {
+    "rotate": _rotate, "quantise": _quantise, "rotate back": _rotate_back}
+# Those of every layer; `prepare` has the others. 8 bits are split before the last.
+*WHOLE, LAST = (stage for stage in LOAD if stage.option is None)
 
 
 def check_timestep(layer: Layer, timestep: int) -> None:
@@ -49,10 +70,9 @@ def load_quantised(layer: Layer, parameters: Parameters, sources: Sequence[Carri
     x = torch.cat([s.values for s in sources], dim=-3).to(torch.int64)
     if load.upsample > 1:   # (..., H, W) -> (..., H * up, W * up)
         x = x.repeat_interleave(load.upsample, -1).repeat_interleave(load.upsample, -2)
-    r = rotate_bounded(x, load.order, _DIM[load.axis], -CARRIER.low)
-    return quantise(r, int(parameters.load_multiplier[timestep]),
-                    int(parameters.load_shift[timestep]), int(parameters.load_low[timestep]),
-                    int(parameters.load_high[timestep]))
+    for stage in WHOLE:
+        x = APPLY[stage.name](x, layer, parameters, timestep)
+    return x
 
 
 def load_nibbles(layer: Layer, parameters: Parameters, sources: Sequence[Carrier],
@@ -63,9 +83,7 @@ def load_nibbles(layer: Layer, parameters: Parameters, sources: Sequence[Carrier
     """
     q = load_quantised(layer, parameters, sources, timestep)
     parts = split_nibbles(q) if nibbles(layer.load.bits) == 2 else (q,)
-    load = layer.load
-    return tuple(rotate_bounded(part, load.order, _DIM[load.axis], load.magnitude)
-                 for part in parts)
+    return tuple(APPLY[LAST.name](part, layer, parameters, timestep) for part in parts)
 
 
 def load_operands(layer: Layer, parameters: Parameters, sources: Sequence[Carrier],

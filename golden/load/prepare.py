@@ -1,6 +1,7 @@
 """The optional stages of a load: tensors in memory to the carriers that are rotated."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -12,16 +13,35 @@ from hqdm.golden.carrier import Carrier
 from hqdm.golden.load.affine import channel_affine, row_affine
 from hqdm.golden.stages import LayerParameters
 from hqdm.spec import Layer
-from hqdm.spec.stages import EXP_EXPONENTS
+from hqdm.spec.stages import EXP_EXPONENTS, LOAD, asked
 
 SOFTMAX_SHIFT = 15      # R of softmax is 2**15
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class LoadInputs:
+    """What the optional stages of a load read besides the carriers, at one timestep.
+
+    Members
+    -------
+    layer, parameters, timestep: whose load it is.
+    exponent: of the first source.
+    statistics: of each source, as its store gathered them.
+    """
+
+    layer: Layer
+    parameters: LayerParameters
+    timestep: int
+    exponent: int
+    statistics: Sequence[Statistics]
+
+
 def prepare(layer: Layer, parameters: LayerParameters, sources: Sequence[Carrier],
             statistics: Sequence[Statistics], timestep: int) -> list[Carrier]:
-    """Row affine, channel affine, table of the sources, each of exponent source_exponent[t].
+    """The stages of `hqdm.spec.stages.LOAD` that the layer asks for.
 
-    Without stages the sources come back as they are.
+    The carriers have the exponent source_exponent[t]. Without any stage the sources come back as
+    they are.
 
     Parameters
     ----------
@@ -37,62 +57,80 @@ def prepare(layer: Layer, parameters: LayerParameters, sources: Sequence[Carrier
     if wanted != got:
         raise ValueError(f"{layer.name}: wanted sources of exponents {wanted} at timestep "
                          f"{timestep}, got {got}")
-    stages = layer.load.stages
-    if not stages.names:
+    stages = asked(LOAD, layer.load)
+    if not stages:
         return list(sources)
+    inputs = LoadInputs(layer=layer, parameters=parameters, timestep=timestep, exponent=got[0],
+                        statistics=statistics)
     x = torch.cat([s.values for s in sources], dim=1).to(torch.int64)
-    if stages.row == "softmax":
-        x = _softmax(layer, x, sources[0].exponent, statistics[0])
-    if stages.row == "layer_norm":
-        x = _layer_norm(layer, parameters, x, statistics[0], timestep)
-    if stages.channel != "none":
-        scale, offset, shift = _channel(layer, parameters, statistics, timestep)
-        x = channel_affine(x, scale.to(x.device), offset.to(x.device), shift)
-    if stages.table is not None:
-        x = lookup(stages.table, x)
+    for stage in stages:
+        x = APPLY[stage.name](x, inputs)
     exponent = int(parameters.base.source_exponent[timestep])
     parts = x.to(torch.int16).split(list(layer.load.channels), dim=1)
     return [Carrier(part, exponent) for part in parts]
 
 
-def _softmax(layer: Layer, x: Tensor, exponent: int, statistics: Statistics) -> Tensor:
+def _row_affine(x: Tensor, i: LoadInputs) -> Tensor:
+    if i.layer.load.stages.row == "softmax":
+        return _softmax(x, i)
+    return _layer_norm(x, i)
+
+
+def _softmax(x: Tensor, i: LoadInputs) -> Tensor:
     """x less the maximum of its row and head, in the exponent of the table of exp."""
-    assert statistics.maximum is not None
-    heads = layer.multiply.heads
+    maximum = i.statistics[0].maximum
+    assert maximum is not None
+    heads = i.layer.multiply.heads
     b, c, h, w = x.shape
-    top = statistics.maximum.reshape(b * heads, h, w)
+    top = maximum.reshape(b * heads, h, w)
     y = row_affine(x.reshape(b * heads, c // heads, h, w), 1 << SOFTMAX_SHIFT,
-                   -(top << SOFTMAX_SHIFT), SOFTMAX_SHIFT + exponent - EXP_EXPONENTS[0])
+                   -(top << SOFTMAX_SHIFT), SOFTMAX_SHIFT + i.exponent - EXP_EXPONENTS[0])
     return y.view(b, c, h, w)
 
 
-def _layer_norm(layer: Layer, parameters: LayerParameters, x: Tensor, statistics: Statistics,
-                t: int) -> Tensor:
-    norm = parameters.row
-    assert norm is not None and statistics.row is not None
-    sums, squares = statistics.row.flatten(2)                           # (2, B, H, W) -> (B, P)
+def _layer_norm(x: Tensor, i: LoadInputs) -> Tensor:
+    norm, gathered, t = i.parameters.row, i.statistics[0].row, i.timestep
+    assert norm is not None and gathered is not None
+    sums, squares = gathered.flatten(2)                           # (2, B, H, W) -> (B, P)
     scale, offset = row_normalisation(
-        sums, squares, layer.load.total_channels, int(norm.epsilon[t]), int(norm.gain[t, 0]),
+        sums, squares, i.layer.load.total_channels, int(norm.epsilon[t]), int(norm.gain[t, 0]),
         int(norm.gain_shift[t]))
     shape = (x.shape[0], *x.shape[2:])
     return row_affine(x, scale.view(shape), offset.view(shape), int(norm.shift[t]))
 
 
-def _channel(layer: Layer, parameters: LayerParameters, statistics: Sequence[Statistics],
-             t: int) -> tuple[Tensor, Tensor, int]:
-    """(A, B, shift), (C,) or (B, C)."""
-    if layer.load.stages.channel == "static":
-        static = parameters.affine
-        assert static is not None
-        return static.scale[t], static.offset[t], int(static.shift[t])
-    norm = parameters.group
+def _channel_affine(x: Tensor, i: LoadInputs) -> Tensor:
+    scale, offset, shift = _static(i) if i.layer.load.stages.channel == "static" else _group(i)
+    return channel_affine(x, scale.to(x.device), offset.to(x.device), shift)
+
+
+def _static(i: LoadInputs) -> tuple[Tensor, Tensor, int]:
+    """(A, B, shift), each (C,)."""
+    static, t = i.parameters.affine, i.timestep
+    assert static is not None
+    return static.scale[t], static.offset[t], int(static.shift[t])
+
+
+def _group(i: LoadInputs) -> tuple[Tensor, Tensor, int]:
+    """(A, B, shift) of a GroupNorm, each (B, C)."""
+    norm, load, t = i.parameters.group, i.layer.load, i.timestep
     assert norm is not None
-    gathered = torch.cat([s.channel for s in statistics if s.channel is not None], 2)
+    gathered = torch.cat([s.channel for s in i.statistics if s.channel is not None], 2)
     device = gathered.device
-    exponents = parameters.source_exponents[t]
-    drop = (exponents - exponents.min()).repeat_interleave(torch.tensor(layer.load.channels))
+    exponents = i.parameters.source_exponents[t]
+    drop = (exponents - exponents.min()).repeat_interleave(torch.tensor(load.channels))
     scale, offset = group_affine(
-        gathered[0], gathered[1], layer.load.height * layer.load.width, layer.load.stages.groups,
+        gathered[0], gathered[1], load.height * load.width, load.stages.groups,
         drop.to(device), int(norm.epsilon[t]), norm.gain[t].to(device), int(norm.gain_shift[t]),
         norm.offset[t].to(device))
     return scale, offset, int(norm.shift[t])
+
+
+def _table(x: Tensor, i: LoadInputs) -> Tensor:
+    table = i.layer.load.stages.table
+    assert table is not None
+    return lookup(table, x)
+
+
+APPLY: dict[str, Callable[[Tensor, LoadInputs], Tensor]] = {
+    "row affine": _row_affine, "channel affine": _channel_affine, "table": _table}

@@ -13,7 +13,7 @@ from hqdm.golden.load.prepare import prepare
 from hqdm.golden.multiply.convolution import partial_sums
 from hqdm.golden.multiply.product import product_sums
 from hqdm.golden.stages import LayerParameters
-from hqdm.golden.store.staged import store_staged
+from hqdm.golden.store.outputs import store_staged
 from hqdm.kit.check import check_dtype, check_range
 from hqdm.spec import Layer, Network, Node
 from hqdm.spec.fixed import CARRIER

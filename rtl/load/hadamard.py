@@ -7,22 +7,15 @@ from amaranth.lib.wiring import In, Out
 from hqdm.rtl.load.beat import Beat
 from hqdm.rtl.load.butterfly import SLOT_BITS, LaneStage, TimeStage
 from hqdm.spec.fixed import MAX_ORDER
+from hqdm.spec.stages import TIME_STAGES, rotation_latency
 
 CHANNEL, WIDTH = 0, 1
-TIME_STAGES = MAX_ORDER + 1     # delays 64, 32 … 1 beats
 
 
 def _enabled(time, lane_stages, axis, order):
     """Whether time stage `time` works, for integers and for signals; `axis` is 0 or 1."""
     along_width = order >= time if time > 0 else 0
     return (axis & along_width) | ((axis ^ 1) & (order > lane_stages + time))
-
-
-def latency(lanes, axis, order):
-    """Advances from a beat to its transform: 1 per stage, 1 at the end, and the delays."""
-    lane_stages = lanes.bit_length() - 1
-    return lane_stages + 1 + sum(
-        1 + _enabled(k, lane_stages, axis, order) * (1 << k) for k in range(TIME_STAGES))
 
 
 def exchanged(lanes, axis, order):
@@ -122,7 +115,7 @@ class Hadamard(wiring.Component):
 
     def latency(self, axis, order):
         """Advances from a beat to its transform; `axis` CHANNEL or WIDTH."""
-        return latency(self._lanes, axis, order)
+        return rotation_latency(self._lanes, axis, order)
 
     def elaborate(self, platform):
         m = Module()

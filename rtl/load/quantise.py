@@ -10,6 +10,7 @@ from hqdm.rtl.load.beat import Beat
 from hqdm.rtl.product import product
 from hqdm.rtl.rounding import floor, narrow, one_hot, registered, window
 from hqdm.spec.fixed import MULTIPLIER_BITS, NIBBLE, QUANTISED_BITS, SHIFT_BITS
+from hqdm.spec.stages import LOAD, by_name
 
 WIDE_BITS = 8       # of q before it is split
 COARSE, COARSE_STEPS = 8, 5     # shifts of 0, 8 … 32; |r * multiplier| is below 2**38
@@ -36,7 +37,7 @@ class Quantiser(wiring.Component):
     i, o: beats; `i.nibble` selects the nibble.
     """
 
-    latency = 6
+    latency = by_name(LOAD, "quantise").latency
 
     def __init__(self, lanes, input_bits):
         self._lanes, self._input_bits = lanes, input_bits

@@ -7,7 +7,6 @@ from amaranth.lib.wiring import In, Out, connect
 from hqdm.rtl.interfaces import DESCRIPTOR_LAYOUT, STEP_LAYOUT, OperandWrite, ReadPort
 from hqdm.rtl.load.beat import Beat
 from hqdm.rtl.load.hadamard import Hadamard
-from hqdm.rtl.load.hadamard import latency as hadamard_latency
 from hqdm.rtl.load.quantise import Quantiser
 from hqdm.rtl.load.queue import ChunkQueue
 from hqdm.rtl.load.requests import LoadRequests
@@ -15,24 +14,17 @@ from hqdm.rtl.load.walk import BeatCounter
 from hqdm.rtl.load.writer import OperandWriter
 from hqdm.spec.config import Config
 from hqdm.spec.fixed import CARRIER_BITS, QUANTISED_BITS
-
-
-def latency(config: Config, axis: int, order: int) -> int:
-    """Advances from a beat of carriers to its operands: two rotations and the quantiser.
-
-    An advance is a cycle while beats come; the first is a cycle after its beat.
-    """
-    return 2 * hadamard_latency(config.lanes, axis, order) + Quantiser.latency
+from hqdm.spec.stages import LOAD, in_core
 
 
 class LoadUnit(wiring.Component):
     """Fills the operand buffer, chunk by chunk: u = clamp(rhe(x * H * m, s), low, high) * H.
 
     Three counters walk the same loops: `LoadRequests` runs ahead, the data side tags the beats
-    as they arrive, `OperandWriter` follows `latency` advances later. In between is a pipeline
-    with one clock enable, `advance`, a register. It moves a cycle after every beat of memory, and
-    without one only between chunks, where it flushes (or begins the next chunk, if its data are
-    there).
+    as they arrive, `OperandWriter` follows later, by `hqdm.spec.stages.load_latency`. In between
+    is a pipeline with one clock enable, `advance`, a register. It moves a cycle after every beat of
+    memory, and without one only between chunks, where it flushes (or begins the next chunk, if its
+    data are there).
 
     One beat per cycle while memory delivers and a half of the buffer is free. Back-pressure: the
     pipeline stops at the first operand of a chunk until `bank_free`.
@@ -96,23 +88,21 @@ class LoadUnit(wiring.Component):
         return m
 
     def _pipeline(self, m, beats, advance):
-        """The ordered stages between memory and buffer; the last one's output, and its `valid` of
-        the next cycle.
+        """The stages of `LOAD` in order; the last one's output, and its `valid` of the next cycle.
 
-        Row affine, channel affine and table come before the first rotation: each takes and gives
-        a `Beat` of carriers.
+        Each takes and gives a `Beat` per advance, so that one more only adds to the latency.
         """
         config, layer, step = self._config, self.layer, self.step
         rotate = Hadamard(config.lanes, CARRIER_BITS, inverse=False)
         quantise = Quantiser(config.lanes, rotate.output_bits)
         rotate_back = Hadamard(config.lanes, QUANTISED_BITS, inverse=True,
                                output_bits=config.operand_bits)
-        stages = {"rotate": rotate, "quantise": quantise, "rotate_back": rotate_back}
-        for name, stage in stages.items():
-            m.submodules[name] = stage
-            connect(m, beats, stage.i)
-            m.d.comb += stage.advance.eq(advance)
-            beats = stage.o
+        units = {"rotate": rotate, "quantise": quantise, "rotate back": rotate_back}
+        for stage in in_core(LOAD):
+            m.submodules[stage.key] = unit = units[stage.name]
+            connect(m, beats, unit.i)
+            m.d.comb += unit.advance.eq(advance)
+            beats = unit.o
         for hadamard in (rotate, rotate_back):
             m.d.comb += [hadamard.axis.eq(layer.axis), hadamard.order.eq(layer.order)]
         m.d.comb += [

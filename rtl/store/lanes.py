@@ -9,11 +9,15 @@ from amaranth.lib.wiring import In, Out
 from hqdm.rtl.product import product
 from hqdm.rtl.rounding import floor, narrow, one_hot, registered, saturate, settle, window
 from hqdm.spec.fixed import CARRIER_BITS, MID_BITS, MULTIPLIER_BITS, RESIDUAL_SHIFT, SHIFT_BITS
-from hqdm.spec.stages import ROW_MANTISSA_BITS, ROW_SHIFT_BITS
+from hqdm.spec.stages import ROW_MANTISSA_BITS, ROW_SHIFT_BITS, STORE, by_name
 
 CARRIER = signed(CARRIER_BITS)
 ALIGN_SHIFT_BITS = 5
-FACTOR_AHEAD = 1        # cycles a row factor is needed before what it multiplies
+
+
+def latency_of(name: str) -> int:
+    """Cycles of a stage of the store, as the contract has it."""
+    return by_name(STORE, name).advances(0, 0, 0)
 
 
 def lanes_of(shape, lanes: int) -> data.ArrayLayout:
@@ -54,7 +58,7 @@ class Scale(wiring.Component):
     i, multiplier: in the same cycle. shift: static, 0..47. o: result.
     """
 
-    latency = 5
+    latency = latency_of("channel")
 
     def __init__(self, lanes: int, in_bits: int, out_bits: int):
         self._lanes, self._in_bits, self._out_bits = lanes, in_bits, out_bits
@@ -89,7 +93,7 @@ class StepScale(wiring.Component):
     i: 24 bits. multiplier, shift: static, shift 0..47. o, up: result.
     """
 
-    latency = 5
+    latency = latency_of("timestep")
 
     def __init__(self, lanes: int):
         self._lanes = lanes
@@ -125,12 +129,12 @@ class RowScale(wiring.Component):
 
     Members
     -------
-    i: FACTOR_AHEAD cycles after its factor.
+    i: a cycle after its factor (`Stage.second`).
     factors: a factor is its mantissa in bits 0..10, its shift in 11..15.
     enable: static. o: result, `latency` cycles after `i`.
     """
 
-    latency = 4
+    latency = latency_of("row scale")
 
     def __init__(self, lanes: int):
         self._lanes = lanes
@@ -179,7 +183,7 @@ class Add(wiring.Component):
     i, addend, up: in the same cycle. invert: static, complements the result. o: result.
     """
 
-    latency = 1
+    latency = latency_of("bias")
 
     def __init__(self, lanes: int):
         self._lanes = lanes
@@ -213,7 +217,7 @@ class Align(wiring.Component):
     o, up: result.
     """
 
-    latency = 3
+    latency = by_name(STORE, "second").second
 
     def __init__(self, lanes: int):
         self._lanes = lanes

@@ -1,13 +1,14 @@
 """The arithmetic of store, one lane group per cycle: the ordered list of stages."""
 
+from typing import NamedTuple
+
 from amaranth import *
-from amaranth.lib import wiring
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from hqdm.rtl.store.lanes import (
     ALIGN_SHIFT_BITS,
     CARRIER,
-    FACTOR_AHEAD,
     Add,
     Align,
     RowScale,
@@ -16,27 +17,68 @@ from hqdm.rtl.store.lanes import (
     lanes_of,
 )
 from hqdm.spec.fixed import ACCUMULATOR_BITS, CARRIER_BITS, MID_BITS, MULTIPLIER_BITS, SHIFT_BITS
-
-STAGES = (                                              # in order, with their latencies
-    ("channel", Scale.latency),                         # mid = sat24(rhe(acc * M[o], S1))
-    ("row scale", RowScale.latency),                    # mid = sat24(rhe(mid * R[row], L[row]))
-    ("timestep", StepScale.latency),                    # y = sat16(rhe(mid * Mt, St))
-    ("bias", Add.latency),                              # y = sat16(y + bias[o])
-    ("second", Add.latency),                            # y = sat16(y +- align(x2)); and the gate
-    # statistics: sums per row and channel of y belong here
-)
+from hqdm.spec.stages import STORE, STORE_LATENCY, by_name, in_core, store_start
 
 
-def stage_start(name: str) -> int:
-    """Cycles from `sums` to the input of a stage."""
-    names = [stage for stage, _ in STAGES]
-    if name not in names:
-        raise ValueError(f"store stage: wanted one of {', '.join(names)}, got {name!r}")
-    return sum(latency for _, latency in STAGES[:names.index(name)])
+def operand_at(name: str) -> int:
+    """Cycles from the sums to the word of the second operand that a stage takes."""
+    ahead = by_name(STORE, name).second
+    assert ahead is not None
+    return store_start(name) - ahead
+
+
+def _channel(m, ports, before):
+    m.submodules.channel = unit = Scale(ports.lanes, ACCUMULATOR_BITS, MID_BITS)
+    m.d.comb += [unit.i.eq(before.o), unit.multiplier.eq(ports.multipliers),
+                 unit.shift.eq(ports.channel_shift)]
+    return unit
+
+
+def _row_scale(m, ports, before):
+    m.submodules.row = unit = RowScale(ports.lanes)
+    m.d.comb += [unit.i.eq(before.o), unit.factors.eq(ports.factors),
+                 unit.enable.eq(ports.row_scale)]
+    return unit
+
+
+def _timestep(m, ports, before):
+    m.submodules.timestep = unit = StepScale(ports.lanes)
+    m.d.comb += [unit.i.eq(before.o), unit.multiplier.eq(ports.step_multiplier),
+                 unit.shift.eq(ports.step_shift)]
+    return unit
+
+
+def _bias(m, ports, before):
+    """The adder has a place for the rounding of the product before it, `up`."""
+    m.submodules.bias = unit = Add(ports.lanes)
+    m.d.comb += [unit.i.eq(before.o), unit.up.eq(before.up), unit.addend.eq(ports.bias)]
+    return unit
+
+
+def _second(m, ports, before):
+    m.submodules.align = align = Align(ports.lanes)
+    m.submodules.second = unit = Add(ports.lanes)
+    m.d.comb += [
+        align.i.eq(ports.second), align.shift.eq(ports.residual_shift),
+        align.enable.eq(ports.residual != 0),
+        unit.i.eq(before.o), unit.addend.eq(align.o), unit.up.eq(align.up),
+    ]
+    return unit
+
+
+# Of every stage of the store that the core has: what adds its unit to `m` behind the unit before.
+UNITS = {"channel": _channel, "row scale": _row_scale, "timestep": _timestep, "bias": _bias,
+         "second": _second}
+
+
+class Sums(NamedTuple):
+    """What stands before the first stage."""
+
+    o: data.View
 
 
 class Requantise(wiring.Component):
-    """The stages of `STAGES` on `lanes` partial sums per cycle; no flow control.
+    """The stages of `hqdm.spec.stages.STORE` on `lanes` partial sums per cycle; no flow control.
 
     Latency: `latency` cycles from `sums`. Operands that enter later have to be there
     `row_at`, `bias_at` and `second_at` cycles after the sums they belong to.
@@ -56,10 +98,10 @@ class Requantise(wiring.Component):
     o: output carriers, `latency` cycles later.
     """
 
-    latency = sum(latency for _, latency in STAGES)
-    row_at = stage_start("row scale") - FACTOR_AHEAD
-    bias_at = stage_start("bias")
-    second_at = stage_start("second") - Align.latency
+    latency = STORE_LATENCY
+    row_at = operand_at("row scale")
+    bias_at = store_start("bias")
+    second_at = operand_at("second")
 
     def __init__(self, lanes: int):
         self._lanes = lanes
@@ -81,34 +123,12 @@ class Requantise(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        lanes = self._lanes
-        m.submodules.channel = channel = Scale(lanes, ACCUMULATOR_BITS, MID_BITS)
-        m.submodules.row = row = RowScale(lanes)
-        m.submodules.timestep = timestep = StepScale(lanes)
-        m.submodules.bias = bias = Add(lanes)
-        m.submodules.align = align = Align(lanes)
-        m.submodules.second = second = Add(lanes)
-        m.d.comb += [
-            channel.i.eq(self.sums),
-            channel.multiplier.eq(self.multipliers),
-            channel.shift.eq(self.channel_shift),
-            row.i.eq(channel.o),
-            row.factors.eq(self.factors),
-            row.enable.eq(self.row_scale),
-            timestep.i.eq(row.o),
-            timestep.multiplier.eq(self.step_multiplier),
-            timestep.shift.eq(self.step_shift),
-            bias.i.eq(timestep.o),
-            bias.up.eq(timestep.up),
-            bias.addend.eq(self.bias),
-            align.i.eq(self.second),
-            align.shift.eq(self.residual_shift),
-            align.enable.eq(self.residual != 0),
-            second.i.eq(bias.o),
-            second.addend.eq(align.o),
-            second.up.eq(align.up),
-            bias.invert.eq(self.residual[1]),
-            second.invert.eq(self.residual[1]),
-            self.o.eq(second.o),
+        unit, units = Sums(self.sums), {}
+        for stage in in_core(STORE):
+            units[stage.name] = unit = UNITS[stage.name](m, self, unit)
+        m.d.comb += [       # to subtract is to add between two complements, see `Add`
+            units["bias"].invert.eq(self.residual[1]),
+            units["second"].invert.eq(self.residual[1]),
+            self.o.eq(unit.o),
         ]
         return m

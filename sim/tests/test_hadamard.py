@@ -6,13 +6,14 @@ import random
 import cocotb
 import pytest
 
-from hqdm.rtl.load.hadamard import Hadamard, latency
+from hqdm.rtl.load.hadamard import Hadamard
 from hqdm.sim.beats import BeatDriver
 from hqdm.sim.load_case import AXES_AND_ORDERS, rotation_stream
 from hqdm.sim.runner import run_block
 from hqdm.sim.streams import start
 from hqdm.spec import PRESETS
 from hqdm.spec.fixed import CARRIER_BITS, NIBBLE
+from hqdm.spec.stages import rotation_latency
 
 
 def build(name: str, transform: str) -> Hadamard:
@@ -33,7 +34,7 @@ async def equals_golden(dut):
     for axis, order in rng.sample(AXES_AND_ORDERS, len(AXES_AND_ORDERS)):
         inverse = os.environ["TRANSFORM"] == "inverse"
         stream = rotation_stream(axis, order, lanes, bits, rng, inverse)
-        first = latency(lanes, axis, order)
+        first = rotation_latency(lanes, axis, order)
         dut.axis.value, dut.order.value = axis, order
         driver.outputs, driver.arrivals, driver.advances = [], [], 0
         await driver.send(stream.beats, flush=first)

@@ -3,9 +3,14 @@ from fractions import Fraction
 import pytest
 import torch
 
-from hqdm.golden.store import add_bias, requantise
+from hqdm.golden.store import add_bias
+from hqdm.golden.store.requantise import channel_scale, step_scale
 
 INT32 = (1 << 31) - 1
+
+
+def requantise(acc, multipliers, channel_shift, step_multiplier, step_shift):
+    return step_scale(channel_scale(acc, multipliers, channel_shift), step_multiplier, step_shift)
 
 
 def sat(v, bits):

@@ -12,7 +12,7 @@ from hqdm.golden.layer import load_operands, partial_sums, run_layer
 from hqdm.golden.random import random_layer, random_parameters, random_sources
 from hqdm.golden.stages import LayerParameters
 from hqdm.golden.store.gate import gate
-from hqdm.golden.store.staged import store_staged
+from hqdm.golden.store.outputs import store_staged
 from hqdm.spec import PRESETS, Table
 
 

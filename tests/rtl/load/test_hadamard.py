@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from hqdm.rtl.load.hadamard import CHANNEL, WIDTH, Hadamard, exchanged, latency, stage_bits
+from hqdm.rtl.load.hadamard import CHANNEL, WIDTH, Hadamard, exchanged, stage_bits
 from hqdm.sim.load_case import (
     AXES_AND_ORDERS,
     Stream,
@@ -14,6 +14,7 @@ from hqdm.sim.load_case import (
     rotation_stream,
 )
 from hqdm.spec.fixed import MAX_ORDER
+from hqdm.spec.stages import rotation_latency
 
 LANES = (2, 4, 8)
 
@@ -68,9 +69,10 @@ def test_streams_with_short_pauses_between_them(pipeline, axis, order):
 
 
 def test_latency_is_that_of_the_enabled_delays():
-    assert latency(8, CHANNEL, 0) == latency(8, WIDTH, 0) == latency(8, CHANNEL, 3) == 11
-    assert latency(8, CHANNEL, 5) == 11 + 1 + 2
-    assert latency(8, WIDTH, 5) == 11 + 2 + 4 + 8 + 16 + 32
+    for axis, order in ((CHANNEL, 0), (WIDTH, 0), (CHANNEL, 3)):
+        assert rotation_latency(8, axis, order) == 11
+    assert rotation_latency(8, CHANNEL, 5) == 11 + 1 + 2
+    assert rotation_latency(8, WIDTH, 5) == 11 + 2 + 4 + 8 + 16 + 32
 
 
 @pytest.mark.parametrize("lanes", [2, 4, 8])

@@ -3,8 +3,8 @@
 import pytest
 
 from bench.hadamard_adders import cells, expected_adders, forward, inverse
-from hqdm.rtl.load.hadamard import TIME_STAGES
 from hqdm.spec.config import config_by_name
+from hqdm.spec.stages import TIME_STAGES
 
 
 @pytest.mark.parametrize("build", [forward, inverse])

@@ -11,10 +11,11 @@ from amaranth.sim import Simulator
 from hqdm.golden import Carrier
 from hqdm.golden.load import load_nibbles
 from hqdm.golden.random import random_layer, random_parameters, random_sources
-from hqdm.rtl.load.unit import LoadUnit, latency
+from hqdm.rtl.load.unit import LoadUnit
 from hqdm.spec import Config, Layer, Load, Multiply, config_by_name
 from hqdm.spec.descriptor import FIELDS
 from hqdm.spec.fixed import nibbles
+from hqdm.spec.stages import load_latency
 
 BASE = (0x400, 0x40000)
 
@@ -267,7 +268,7 @@ def test_one_beat_per_cycle_within_a_chunk(load, chunk_words, requests):
     count = 2 * case.nibbles * sum(case.words) * load.height * load.width
     assert bench.beats == list(range(bench.beats[0], bench.beats[0] + count))
     assert bench.requests == requests
-    pipeline = latency(case.config, int(load.axis == "width"), load.order)
+    pipeline = load_latency(case.config.lanes, int(load.axis == "width"), load.order)
     assert bench.cycles - bench.beats[-1] <= pipeline + 5
 
 
@@ -279,7 +280,7 @@ def test_chunks_follow_each_other_without_a_flush():
     bench.run([case])
     chunks = len(case.expected())
     assert chunks == 2 * 2 * 4
-    pipeline = latency(case.config, 1, load.order)
+    pipeline = load_latency(case.config.lanes, 1, load.order)
     span = bench.beats[-1] - bench.beats[0] + 1
     assert span - len(bench.beats) < (chunks - 1) * pipeline // 4
 
