@@ -6,7 +6,7 @@ saturation, so a stage run alone or fused gives the same bits; docs/numerics.md,
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 from hqdm.spec.fixed import MAX_ORDER
@@ -83,12 +83,15 @@ class Stage:
         return self.name.replace(" ", "_")
 
     def asked(self, options: Any) -> bool:
-        """Whether `options`, a Load, a Store or the `stages` of one, ask for this stage."""
-        if self.option is None:
-            return False
-        holder = options if hasattr(options, self.option) else getattr(options, "stages", None)
-        chosen = getattr(holder, self.option, None)
-        return self.value in (chosen or ()) if self.value else chosen not in (None, "none", False)
+        """Whether `options`, a Load, a Store or the `stages` of one, ask for this stage.
+
+        They do by `value`, or where there is none by anything but the option's default.
+        """
+        declared = {field.name: field.default for field in fields(options)}
+        if self.option not in declared:
+            return "stages" in declared and self.asked(options.stages)
+        chosen = getattr(options, self.option)
+        return self.value in chosen if self.value else chosen != declared[self.option]
 
     def advances(self, lanes: int, axis: int, order: int) -> int:
         """Latency in the core, for a rotation of 2**order points along `axis`."""
@@ -119,6 +122,7 @@ STORE = (
           step_fields=("step_multiplier", "step_shift"), latency=5),
     Stage(name="bias", formula="y = sat16(y + bias[t][class][o])", step_fields=("bias",),
           latency=1),
+    Stage(name="class bias", formula="a bias[t] for each class", option="classes"),
     Stage(name="gate", formula="y = sat16(rhe(y[c] * table(y[c + C]), s[t]))", option="gate"),
     Stage(name="second", formula="y = sat16(y +- align(x2, s[t]))", option="residual",
           fields=("residual",), step_fields=("residual_shift",), second=3, latency=1),

@@ -54,6 +54,7 @@ APPLY: dict[str, Callable[[Tensor, StoreInputs], Tensor]] = {
     "row scale": _row_scale,
     "timestep": _timestep,
     "bias": lambda y, i: add_bias(y, i.bias),
+    "class bias": _unchanged,       # `StoreInputs.bias` is that of the class already
     "gate": _gate,
     "second": _second,
     "channel statistics": _unchanged,

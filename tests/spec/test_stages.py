@@ -82,7 +82,7 @@ def test_starts_of_the_store():
     assert [store_start(name) for name in names(in_core(STORE))] == [0, 5, 9, 14, 15]
     assert STORE_LATENCY == 16
     with pytest.raises(ValueError, match=r"wanted one of channel, row scale, timestep, bias, "
-                                         r"gate, second, .*, got 'x'"):
+                                         r"class bias, gate, second, .*, got 'x'"):
         store_start("x")
 
 
