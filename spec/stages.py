@@ -122,7 +122,7 @@ STORE = (
           step_fields=("step_multiplier", "step_shift"), latency=5),
     Stage(name="bias", formula="y = sat16(y + bias[t][class][o])", step_fields=("bias",),
           latency=1),
-    Stage(name="class bias", formula="a bias[t] for each class", option="classes"),
+    Stage(name="class bias", formula="bias[t] of the image's class: a longer step table", option="classes"),
     Stage(name="gate", formula="y = sat16(rhe(y[c] * table(y[c + C]), s[t]))", option="gate"),
     Stage(name="second", formula="y = sat16(y +- align(x2, s[t]))", option="residual",
           fields=("residual",), step_fields=("residual_shift",), second=3, latency=1),
@@ -241,7 +241,8 @@ class LoadStages:
     def needs(self) -> tuple[Statistic, ...]:
         """Statistics the sources must have been stored with, channel statistics first."""
         wanted = {statistic for stage in asked(LOAD, self)
-                  for value, statistic in stage.needs if getattr(self, stage.option) == value}
+                  for value, statistic in stage.needs
+                  if stage.option and getattr(self, stage.option) == value}
         return tuple(s for s in STATISTICS if s in wanted)
 
 

@@ -5,7 +5,7 @@ import torch
 from amaranth import *
 from amaranth.sim import Simulator
 
-from hqdm.golden import rounding as golden
+from hqdm.golden.arithmetic import rounding as golden
 from hqdm.rtl.rounding import floor, narrow, one_hot, saturate, settle, window
 from hqdm.spec.fixed import MAX_SHIFT
 
