@@ -14,6 +14,7 @@ from typing import Any
 from hqdm.cycles.model import MemoryTiming, estimate
 from hqdm.sim.compare_layer import compare_layer, make_layer
 from hqdm.spec import Config, Layer, config_by_name
+from hqdm.spec.stalls import CAUSES
 
 TIMESTEPS, TIMESTEP = 20, 7
 GATE = 0.05
@@ -48,8 +49,7 @@ def measure(layer: Layer, config: Config, latency: int) -> dict[str, Any]:
 
 def row(label: str, result: dict[str, Any]) -> str:
     """A line of the table."""
-    stalls = " | ".join(f"{result['stalls'][key]:,}"
-                        for key in ("load", "weight", "store", "memory", "setup"))
+    stalls = " | ".join(f"{cycles:,}" for cycles in result["stalls"].values())
     return (f"| {label} | {result['mismatches']} of {result['outputs']:,} | "
             f"{result['ideal_cycles']:,.0f} | {result['cycles']:,} | {result['utilization']:.1%} | "
             f"{result['estimate']:,} | {result['error']:+.2%} | {stalls} |")
@@ -65,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     config = config_by_name(options.config)
     if not options.json:
         print(f"| layer on {config.name} | mismatches | ideal cycles | cycles | array use | "
-              "estimate | error | load | weight | store | memory | setup |")
+              f"estimate | error | {' | '.join(CAUSES)} |")
         print("|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|")
     bad = 0
     for label, layer in layers().items():

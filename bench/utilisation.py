@@ -9,6 +9,7 @@ from typing import Any
 
 from hqdm.sim.compare_layer import compare_layer, make_layer
 from hqdm.spec import Layer, config_by_name
+from hqdm.spec.stalls import CAUSES
 
 LATENCY = 40
 TIMESTEPS, TIMESTEP = 20, 7
@@ -30,8 +31,7 @@ def layers() -> dict[str, Layer]:
 
 
 def row(label: str, name: str, result: dict[str, Any]) -> str:
-    stalls = " | ".join(f"{result['stalls'][key]:,}"
-                        for key in ("load", "weight", "store", "memory", "setup"))
+    stalls = " | ".join(f"{cycles:,}" for cycles in result["stalls"].values())
     return (f"| {label} | {name} | {result['mismatches']} | {result['ideal_cycles']:,.0f} | "
             f"{result['cycles']:,} | {result['utilization']:.1%} | {stalls} | "
             f"{result['cycles_per_second']:,.0f} |")
@@ -41,8 +41,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--config", nargs="+", default=["n16", "n32"])
     names = parser.parse_args().config
-    print("| layer | config | mismatches | ideal cycles | cycles | array use | load | weight | "
-          "store | memory | setup | simulated cycles/s |")
+    print("| layer | config | mismatches | ideal cycles | cycles | array use | "
+          f"{' | '.join(CAUSES)} | simulated cycles/s |")
     print("|---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|")
     for name in names:
         config = config_by_name(name)

@@ -3,7 +3,7 @@
 import json
 from fractions import Fraction
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -63,21 +63,16 @@ def cycles(
     """Cycles of one denoising step: one call of the network for --batch images."""
     from hqdm.cycles.estimate import MemoryTiming
     from hqdm.cycles.question import ask, summary
-    from hqdm.firmware.catalogue.library import INTEGERS, read_model, with_tokens
+    from hqdm.firmware.catalogue.library import read_model, with_tokens
+    from hqdm.firmware.catalogue.shapes import in_formats, shapes
     from hqdm.spec.config_file import read_config
     if output is not None and output.suffix not in ENDINGS:
         raise ValueError(f"-o: wanted a file ending in {', '.join(ENDINGS)}, got {output}")
     described = with_tokens(read_model(model), tokens)
-    options = {"weight_bits": weights, "activation_bits": activations, "rotate": rotate,
-               "order": order}
-    formats: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
-    if formats and described.kind == INTEGERS:
-        raise ValueError(f"--model: wanted no bits or rotation beside an integer network, which "
-                         f"has its own, got {', '.join(formats)}")
+    found = in_formats(shapes(described, size), described, weight_bits=weights,
+                       activation_bits=activations, rotate=rotate, order=order)
     memory = MemoryTiming(latency=memory_latency, bandwidth=parse_bandwidth(bandwidth))
-    answer = ask(
-        described, read_config(config), memory=memory, batch=batch, size=size,
-        clock=clock, steps=steps, **formats)
+    answer = ask(found, read_config(config), memory=memory, batch=batch, clock=clock, steps=steps)
     if output is not None:
         from hqdm.cycles.report import write_report
         write_report(answer, output)

@@ -7,10 +7,10 @@ from typing import Literal
 from hqdm.spec.config import Config
 from hqdm.spec.layer import Layer
 from hqdm.spec.loop_nest import TilePlan
+from hqdm.spec.stalls import Stalls
 
 Unit = Literal["load", "weight", "multiply", "store"]
 UNITS: tuple[Unit, ...] = ("load", "weight", "multiply", "store")
-CAUSES = ("load", "weight", "store", "memory", "setup")
 PORTS = ("load", "weight", "store_read", "store_write")
 
 
@@ -74,8 +74,8 @@ class Estimate:
     layer, config, tiles, memory: what was estimated.
     cycles: from START to the end of the layer, the counter of that name.
     busy: cycles in which the array takes a column of operands.
-    stalls: the other cycles by cause, see CAUSES: load, weight, store, memory, setup, as the
-        counters wait_* and setup count them. busy and the stalls add up to cycles.
+    stalls: the other cycles by cause, as the counters wait_* and setup count them. busy and the
+        stalls add up to cycles.
     beats: of the bus, by port, see PORTS.
     timeline: spans in order of their starts; empty unless asked for.
     """
@@ -86,7 +86,7 @@ class Estimate:
     memory: MemoryTiming
     cycles: int
     busy: int
-    stalls: dict[str, int]
+    stalls: Stalls
     beats: dict[str, int]
     timeline: tuple[Span, ...] = ()
 

@@ -45,7 +45,7 @@ def worst(runs: Iterable[Run], count: int) -> tuple[Group, ...]:
     for run in runs:
         alike.setdefault((replace(run.layer, name=""), run.runs), []).append(run)
     found = [Group(kind=short(same[0].name), runs=tuple(same)) for same in alike.values()]
-    return tuple(sorted(found, key=lambda g: -sum(g.stalls.values()))[:count])
+    return tuple(sorted(found, key=lambda g: -g.stalls.total)[:count])
 
 
 def short(name: str) -> str:

@@ -5,11 +5,12 @@ from dataclasses import dataclass, field
 
 from hqdm.cycles.estimate import Span, Unit
 from hqdm.cycles.load import LoadClock
-from hqdm.cycles.multiply import Idle, MultiplyClock
+from hqdm.cycles.multiply import MultiplyClock
 from hqdm.cycles.nest import Chunk, Nest
 from hqdm.cycles.port import ReadPort
 from hqdm.cycles.store import StoreClock
 from hqdm.cycles.timing import FIFO_BEATS, GAP, NEVER, STORE_GAP, weight_fifo_beats
+from hqdm.spec.stalls import Stalls
 
 
 @dataclass(frozen=True)
@@ -17,7 +18,7 @@ class _Mark:
     """Where the clocks stood after a piece of the loop nest, and the idle cycles until then."""
 
     times: tuple[int, ...]
-    idle: tuple[int, ...]
+    idle: Stalls
 
 
 def _step(marks: list[_Mark], jitter: int) -> int:
@@ -72,7 +73,7 @@ class Machine:
         self._resident = len(self.nest.chunk_words) == 1
 
     @property
-    def idle(self) -> Idle:
+    def idle(self) -> Stalls:
         """Why the array was idle."""
         return self._multiply.idle
 
@@ -117,13 +118,13 @@ class Machine:
                 before = marks[-2].idle
                 skipped = skip(index, step)
                 if skipped > 0:
-                    self.idle.repeat(before, skipped)
+                    self._multiply.idle += (self.idle - before) * skipped
                     index, marks = index + skipped, []
             index += 1
 
     def _mark(self, loads: bool) -> _Mark:
         times = (*self._multiply.times, *self._store.times, *(self._load.times if loads else ()))
-        return _Mark(times, self.idle.values)
+        return _Mark(times, self.idle)
 
     def _skip(self, step: int, repeats: int, units: tuple[MultiplyClock | StoreClock | LoadClock,
                                                           ...]) -> None:
@@ -172,13 +173,15 @@ class Machine:
 
     def _group(self, tile: int, out_word: int, chunk: int, free: int, tiles: int) -> int:
         """Multiply a chunk for an output word; returns when its last column was issued."""
-        multiply, idle = self._multiply, self.idle
-        begin, stored = multiply.end, idle.store
+        multiply = self._multiply
+        begin, stored = multiply.end, self.idle.store
         first, last = multiply.group(self._ready, free, tiles, self.nest.pixels[tile])
         if self._ready > begin:
-            idle.blame_memory("load", self._load.waiting(begin, self._ready))
-        if idle.store > stored:
-            idle.blame_memory("store", min(idle.store - stored, self._store.starved[0]))
+            starved = self._load.waiting(begin, self._ready)
+            multiply.idle += Stalls(load=-starved, memory=starved)
+        if self.idle.store > stored:
+            starved = min(self.idle.store - stored, self._store.starved[0])
+            multiply.idle += Stalls(store=-starved, memory=starved)
         self._record("weight", tile, out_word, chunk, *multiply.weights.arrivals)
         self._record("multiply", tile, out_word, chunk, first, last + 1)
         return last
@@ -187,8 +190,9 @@ class Machine:
         """The array waits until everything is stored and acknowledged."""
         tail = self._store.end + 1 - self._multiply.end
         waiting = self._store.end - self._store.handed - 1 + self._store.starved[1]
-        self.idle.store += tail + 1     # START itself is counted here, too
-        self.idle.blame_memory("store", min(waiting, tail))
+        starved = min(waiting, tail)
+        # START itself is counted here, too
+        self._multiply.idle += Stalls(store=tail + 1 - starved, memory=starved)
 
     def _record(self, unit: Unit, tile: int, out_word: int, chunk: int, start: int, end: int,
                 ) -> None:

@@ -1,37 +1,12 @@
 """The clock of the array: passes, weight tiles, and what they wait for."""
 
-from dataclasses import dataclass
-
 from hqdm.cycles.nest import Nest
 from hqdm.cycles.port import ReadPort, bursts
 from hqdm.cycles.timing import LOADED, MIN_PASS, NEVER, REQUEST, SWAP
 from hqdm.spec.config import BURST_BEATS
+from hqdm.spec.stalls import Stalls
 
 STEADY = 4      # weight tiles that take equally long before one believes that the others do
-
-
-@dataclass
-class Idle:
-    """Cycles the array was idle, by what it waited for; memory is what these waited for."""
-
-    load: int = 0
-    weight: int = 0
-    store: int = 0
-    memory: int = 0
-
-    @property
-    def values(self) -> tuple[int, ...]:
-        return self.load, self.weight, self.store, self.memory
-
-    def repeat(self, before: tuple[int, ...], times: int) -> None:
-        """Add `times` what has been added since the values were `before`."""
-        self.load, self.weight, self.store, self.memory = (
-            now + times * (now - then) for then, now in zip(before, self.values, strict=True))
-
-    def blame_memory(self, cause: str, cycles: int) -> None:
-        """`cycles` of those counted as `cause` were waits for a bus."""
-        setattr(self, cause, getattr(self, cause) - cycles)
-        self.memory += cycles
 
 
 class WeightClock:
@@ -129,7 +104,7 @@ class MultiplyClock:
 
     def __init__(self, nest: Nest, port: ReadPort) -> None:
         self.weights = WeightClock(nest, port)
-        self.idle = Idle()
+        self.idle = Stalls()
         self.end = 1
         self._rested = NEVER    # MIN_PASS cycles after the start of the latest pass
         self._nibbles = nest.act_nibbles
@@ -158,7 +133,8 @@ class MultiplyClock:
         """
         now = self._gate(ready, free)
         length = max(pixels, MIN_PASS) * self._nibbles
-        done, history = 0, list[tuple[int, ...]]()
+        short = length - pixels * self._nibbles     # cycles that a pass of few pixels rests
+        done, history = 0, list[tuple[int, int, Stalls]]()
         first = None
         while done < tiles:
             start = self._start(now)
@@ -166,9 +142,9 @@ class MultiplyClock:
                 first = start
                 self.weights.began()
             now, done = start + length, done + 1
-            self.idle.weight += length - pixels * self._nibbles
-            history.append((start, self.weights.port.arrived[-1], self.idle.weight,
-                            self.idle.memory))
+            if short:
+                self.idle += Stalls(weight=short)
+            history.append((start, self.weights.port.arrived[-1], self.idle))
             if tiles - done > 1:
                 block, repeats = self._repeats(history, tiles - done)
                 if repeats:
@@ -177,7 +153,8 @@ class MultiplyClock:
         last = now - length + (self._nibbles - 1) * max(pixels, MIN_PASS) + pixels - 1
         assert first is not None
         last += self._late(first, pixels, now - first - tiles * length)
-        self.idle.weight -= now - last - 1
+        if now != last + 1:
+            self.idle -= Stalls(weight=now - last - 1)
         self.end, self._rested = last + 1, now
         return first, last
 
@@ -192,9 +169,9 @@ class MultiplyClock:
         """Operands, then a bank, then the rest between two passes: when the group may start."""
         loaded, freed = max(self.end, ready), max(self.end, ready, free)
         rested = max(freed, self._rested)
-        self.idle.load += loaded - self.end
-        self.idle.store += freed - loaded
-        self.idle.weight += rested - freed
+        if rested > self.end:
+            self.idle += Stalls(load=loaded - self.end, store=freed - loaded,
+                                weight=rested - freed)
         return rested
 
     def _start(self, now: int) -> int:
@@ -202,12 +179,12 @@ class MultiplyClock:
         weights = self.weights
         start = max(now, weights.tile())
         starved = min(start - now, max(0, weights.starved - now))
-        self.idle.weight += start - now - starved
-        self.idle.memory += starved
+        if start > now:
+            self.idle += Stalls(weight=start - now - starved, memory=starved)
         weights.start = start
         return start
 
-    def _repeats(self, history: list[tuple[int, ...]], left: int) -> tuple[int, int]:
+    def _repeats(self, history: list[tuple[int, int, Stalls]], left: int) -> tuple[int, int]:
         """Weight tiles that take as long as as many before them, and how often they still do."""
         if len(history) > STEADY:
             step = history[-1][0] - history[-2][0]
@@ -223,12 +200,10 @@ class MultiplyClock:
                 return block, left // block
         return 1, 0
 
-    def _skip(self, history: list[tuple[int, ...]], block: int, repeats: int) -> int:
+    def _skip(self, history: list[tuple[int, int, Stalls]], block: int, repeats: int) -> int:
         """Let `block` weight tiles repeat; returns the cycles they take."""
-        cycles, _, waited, starved = (
-            repeats * (after - before)
-            for before, after in zip(history[-1 - block], history[-1], strict=True))
+        (before, _, waited), (after, _, idle) = history[-1 - block], history[-1]
+        cycles = repeats * (after - before)
         self.weights.skip(block * repeats, cycles)
-        self.idle.weight += waited
-        self.idle.memory += starved
+        self.idle += (idle - waited) * repeats
         return cycles

@@ -4,9 +4,10 @@ from io import BytesIO
 from types import ModuleType
 from typing import Any
 
-from hqdm.cycles.estimate import CAUSES, PORTS
+from hqdm.cycles.estimate import PORTS
 from hqdm.cycles.groups import Group, groups, short, worst
 from hqdm.cycles.step import Step
+from hqdm.spec.stalls import CAUSES
 
 # Okabe and Ito's colours, told apart with any colour vision; shapes tell the kinds apart too
 CAUSE_COLOURS: dict[str, str] = dict(zip(
@@ -80,7 +81,7 @@ def lost(axis: Any, step: Step) -> None:
         edges.append(edges[-1] + run.cycles / 1e6)
     base = [0.0] * len(step.runs)
     for cause in CAUSES:
-        tops = [low + 100 * run.stalls[cause] / run.cycles
+        tops = [low + 100 * run.stalls.by_cause[cause] / run.cycles
                 for low, run in zip(base, step.runs, strict=True)]
         axis.stairs(tops, edges, baseline=base, fill=True, color=CAUSE_COLOURS[cause],
                     label=cause)
@@ -115,7 +116,7 @@ def worst_layers(axis: Any, runs: tuple[Group, ...]) -> None:
     names = [g.kind if len(g.runs) == 1 else f"{len(g.runs)} like {g.kind}" for g in runs]
     base = [0.0] * len(runs)
     for cause in CAUSES:
-        values = [run.stalls[cause] / 1e3 for run in runs]
+        values = [run.stalls.by_cause[cause] / 1e3 for run in runs]
         axis.barh(range(len(runs)), values, left=base, color=CAUSE_COLOURS[cause], label=cause)
         base = [a + b for a, b in zip(base, values, strict=True)]
     axis.set_yticks(range(len(runs)), names, fontsize=7)

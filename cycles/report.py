@@ -4,13 +4,13 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from pathlib import Path
 
-from hqdm.cycles.estimate import CAUSES
 from hqdm.cycles.groups import Group, groups
 from hqdm.cycles.plots import draw
 from hqdm.cycles.question import Answer
 from hqdm.cycles.step import Run
 from hqdm.cycles.tables import NOTE, headline
 from hqdm.kit.cache import write_atomically
+from hqdm.spec.stalls import CAUSES
 
 STYLE = """
 body { font: 15px/1.45 system-ui, sans-serif; margin: 2em auto; max-width: 76em; padding: 0 1em; }
@@ -40,7 +40,7 @@ def _row(name: str, item: Run | Group, total: int, extra: str) -> list[str]:
     return [
         name, extra, f"{item.macs / 1e6:,.1f}", f"{item.ideal_cycles:,.0f}", f"{item.cycles:,}",
         f"{item.cycles / total:.2%}", f"{item.ideal_cycles / item.cycles:.1%}",
-        f"{item.busy / item.cycles:.1%}", *(f"{item.stalls[c]:,}" for c in CAUSES),
+        f"{item.busy / item.cycles:.1%}", *(f"{n:,}" for n in item.stalls.by_cause.values()),
         f"{moved / 1e6:,.2f}", item.bound]
 
 
@@ -64,7 +64,7 @@ def _kinds(answer: Answer) -> str:
 
 def page(answer: Answer) -> str:
     """The report as HTML: no script, nothing fetched."""
-    step, model = answer.step, answer.model
+    step, model = answer.step, answer.shapes
     svg = draw(step, "svg").decode()
     title = escape(f"{model.name} on {step.config.name}")
     first, *rest = headline(answer)

@@ -10,6 +10,7 @@ from hqdm.cycles.timing import FIFO_BEATS, setup_beats, setup_cycles
 from hqdm.spec.config import Config
 from hqdm.spec.layer import Layer
 from hqdm.spec.loop_nest import TilePlan
+from hqdm.spec.stalls import Stalls
 
 DEFAULT_MEMORY = MemoryTiming()
 SHARING_RUNS = 2    # until the shares of the ports have settled
@@ -40,14 +41,13 @@ def run(
     setup = setup_cycles(config, memory.latency, memory.interval(config))
     busy = (sum(nest.pixels) * sum(nest.chunk_words) * nest.word_tiles * nest.out_words
             * nest.act_nibbles)
-    idle, spans = machine.idle, sorted(machine.spans, key=lambda s: (s.start, s.end, s.unit))
+    spans = sorted(machine.spans, key=lambda s: (s.start, s.end, s.unit))
     least = int(sum(beats.values()) * memory.interval(config)) if memory.bandwidth else 0
     shared = max(0, least - end)
     return Estimate(
         layer=layer, config=config, tiles=tiles, memory=memory, cycles=setup + end + shared,
         busy=busy, beats=beats, timeline=tuple(spans),
-        stalls={"load": idle.load, "weight": idle.weight, "store": idle.store,
-                "memory": idle.memory + shared, "setup": setup})
+        stalls=machine.idle + Stalls(memory=shared, setup=setup))
 
 
 def _rounded(interval: float) -> float:

@@ -5,12 +5,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from hqdm.cycles.estimate import CAUSES, PORTS, Estimate, MemoryTiming
+from hqdm.cycles.estimate import PORTS, Estimate, MemoryTiming
 from hqdm.cycles.model import estimate, stacked
 from hqdm.spec.config import Config
 from hqdm.spec.device_layers import HostWork, device_layers, host_work
 from hqdm.spec.layer import Layer
 from hqdm.spec.network import HostTensor, Network, Node
+from hqdm.spec.stalls import Stalls
 
 BOUNDS = ("array", "load", "weight", "store", "memory")
 DEFAULT_MEMORY = MemoryTiming()
@@ -53,8 +54,8 @@ class Run:
         return self.macs / self.estimate.config.n ** 2
 
     @property
-    def stalls(self) -> dict[str, int]:
-        return {cause: self.runs * self.estimate.stalls[cause] for cause in CAUSES}
+    def stalls(self) -> Stalls:
+        return self.estimate.stalls * self.runs
 
     @property
     def dram_bytes(self) -> dict[str, int]:
@@ -121,8 +122,8 @@ class Runs:
         return sum(r.ideal_cycles for r in self.runs)
 
     @property
-    def stalls(self) -> dict[str, int]:
-        return {cause: sum(r.stalls[cause] for r in self.runs) for cause in CAUSES}
+    def stalls(self) -> Stalls:
+        return sum((r.stalls for r in self.runs), Stalls())
 
     @property
     def dram_bytes(self) -> dict[str, int]:

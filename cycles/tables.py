@@ -5,10 +5,10 @@ from collections.abc import Iterable
 from rich.console import Console
 from rich.table import Table
 
-from hqdm.cycles.estimate import CAUSES
 from hqdm.cycles.groups import Group, groups, short, worst
 from hqdm.cycles.question import Answer
 from hqdm.cycles.step import Run
+from hqdm.spec.stalls import CAUSES
 
 WORST = 8
 NOTE = ("Array use is products over cells times cycles: a product of 8 x 8 bits takes 4 passes, of "
@@ -46,7 +46,8 @@ def _shares(item: Group | Run, total: int) -> list[str]:
 
 def waits(item: Group | Run, count: int = len(CAUSES)) -> str:
     """The causes that the array waits for most, in shares of the item's cycles."""
-    shares = sorted(((item.stalls[c] / item.cycles, c) for c in CAUSES), reverse=True)[:count]
+    shares = sorted(((cycles / item.cycles, cause)
+                     for cause, cycles in item.stalls.by_cause.items()), reverse=True)[:count]
     return ", ".join(f"{cause} {share:.1%}" for share, cause in shares if share >= 0.0005)
 
 
@@ -95,7 +96,7 @@ def _pairs(title: str, rows: Iterable[tuple[str, str]]) -> Table:
 
 def headline(answer: Answer) -> list[str]:
     """The answer in a few lines."""
-    step, model = answer.step, answer.model
+    step, model = answer.step, answer.shapes
     images = "1 image" if step.batch == 1 else (
         f"{step.batch} images, sharing weights where that helps")
     calls = "2 calls each" if model.guidance else "1 call each"

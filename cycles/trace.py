@@ -56,7 +56,7 @@ def _events(step: Step, clock: float, budget: int) -> Iterator[Event]:
             end = now + run.estimate.cycles
             yield event(LAYERS, run.name, now, end, kind=run.kind, run=index, of=run.runs,
                         cycles=run.estimate.cycles, macs=run.macs // run.runs, bound=run.bound,
-                        stalls=run.estimate.stalls)
+                        stalls=run.estimate.stalls.by_cause)
             for thread, unit in enumerate(UNITS, LAYERS + 1):
                 for start, stop, busy, joined in spans[unit]:
                     yield event(thread, unit, now + start, now + stop, busy_cycles=busy,
@@ -91,7 +91,7 @@ def trace(answer: Answer, max_spans: int = MAX_SPANS) -> dict[str, Any]:
     return {
         "displayTimeUnit": "ns", "traceEvents": events,
         "otherData": {
-            "model": answer.model.name, "config": step.config.name, "clock_mhz": answer.clock,
+            "model": answer.shapes.name, "config": step.config.name, "clock_mhz": answer.clock,
             "cycles": step.cycles, "tiles": (
                 f"neighbouring tiles joined, at most {budget} events per unit and layer"
                 if joined else "every tile")}}

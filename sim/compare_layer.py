@@ -18,10 +18,9 @@ from hqdm.golden.random import random_factors, random_parameters, random_sources
 from hqdm.spec import Config, Layer, Load, Multiply, Store
 from hqdm.spec.fixed import MAX_ORDER
 from hqdm.spec.layer import Axis, Op, Residual, effective_order
+from hqdm.spec.stalls import Stalls
 
 Backend = Literal["rtl", "golden"]
-STALLS = {"load": "wait_load", "weight": "wait_weight", "store": "wait_store",
-          "memory": "wait_memory", "setup": "setup"}
 GRAIN = 1 << 16     # device memory is a multiple of this many bytes
 MAX_ELEMENTS = 1 << 26      # of a tensor of random data
 MAX_SEED = (1 << 63) - 1
@@ -133,7 +132,7 @@ def _report(program: Program, counters: dict[str, int], seconds: float) -> dict[
         "ideal_cycles": ideal,
         "cycles": cycles,
         "utilization": ideal / cycles if cycles else None,
-        "stalls": {name: counters[counter] for name, counter in STALLS.items()},
+        "stalls": Stalls.counted(counters).by_cause,
         "cycles_per_second": cycles / seconds if cycles else None,
         "busy": counters["busy"],
         "beats": {name.removesuffix("_beats"): count for name, count in counters.items()

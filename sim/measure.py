@@ -9,10 +9,7 @@ from hqdm.sim.runtime.device import MemoryModel
 from hqdm.sim.transport import VerilatedTransport
 from hqdm.spec.config import Config
 from hqdm.spec.layer import Layer
-
-# the estimator's stalls, and what it calls cycles and busy, by counter
-STALLS = {"load": "wait_load", "weight": "wait_weight", "store": "wait_store",
-          "memory": "wait_memory", "setup": "setup"}
+from hqdm.spec.stalls import Stalls
 
 
 def counters(
@@ -44,5 +41,5 @@ def error(estimate: Estimate, measured: dict[str, int]) -> float:
 
 def stall_error(estimate: Estimate, measured: dict[str, int]) -> float:
     """Largest error of a cause of stalls, relative to all cycles."""
-    return max(abs(estimate.stalls[cause] - measured[counter])
-               for cause, counter in STALLS.items()) / measured["cycles"]
+    off = estimate.stalls - Stalls.counted(measured)
+    return max(map(abs, off.by_cause.values())) / measured["cycles"]

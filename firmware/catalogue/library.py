@@ -60,8 +60,7 @@ def read_model(model: str) -> ModelConfig:
         raise ValueError(f"model: wanted one of {', '.join(names())}, a diffusers UNet "
                          f"configuration file or an integer network, got {model!r}")
     if path.suffix == ".safetensors":
-        return ModelConfig(path=path, name=path.stem, kind=INTEGERS, guidance=True,
-                           about="an integer network of hqdm lower")
+        return ModelConfig(path=path, name=path.stem, kind=INTEGERS)
     try:
         plain = json.loads(path.read_text())
     except ValueError as error:

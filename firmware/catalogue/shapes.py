@@ -1,47 +1,18 @@
 """The layers of a model that has no weights: shapes only, in a second."""
 
 import json
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import replace
+from typing import Any, cast
 
-from hqdm.firmware.catalogue.library import FOLDER, INTEGERS, ModelConfig, make_model
+from hqdm.cycles.reformat import reformat
+from hqdm.firmware.catalogue.library import AXES, FOLDER, INTEGERS, ModelConfig, make_model
 from hqdm.spec import Network
+from hqdm.spec.layer import Axis
 from hqdm.spec.plain import from_plain, to_plain
+from hqdm.spec.shapes import Folded, Shapes, shapes_of
 
 LAYERS = FOLDER / "layers"
 EMBEDDINGS = ("time_embedding", "class_embedding", "add_embedding", "encoder_hid_proj")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Folded:
-    """Products of the model that no layer does, because they do not depend on the image.
-
-    Parameters
-    ----------
-    what: they are part of.
-    macs: of one call for one image, had they not been folded.
-    """
-
-    what: str
-    macs: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class Shapes:
-    """A network without numbers, in the mixed format, for one timestep.
-
-    Members
-    -------
-    config: what it was made of.
-    network: the list of layers.
-    parameters: of the diffusers model.
-    folded: what became a constant; with `network.macs` all products of a call.
-    """
-
-    config: ModelConfig
-    network: Network
-    parameters: int
-    folded: tuple[Folded, ...]
 
 
 def shapes(config: ModelConfig, size: int | tuple[int, int] | None = None) -> Shapes:
@@ -65,12 +36,42 @@ def shapes(config: ModelConfig, size: int | tuple[int, int] | None = None) -> Sh
     return lower_shapes(config, size)
 
 
+def in_formats(found: Shapes, config: ModelConfig, *, weight_bits: int | None = None,
+               activation_bits: int | None = None, rotate: str | None = None,
+               order: int | None = None) -> Shapes:
+    """The layers `found` of the model of `config` in other bits and rotations; an integer network
+    has its own and takes none.
+
+    Parameters
+    ----------
+    weight_bits, activation_bits: 4 by default. order: log2 of the rotation block, 5 by default.
+    rotate: axis of the rotation of convolutions, by default the model's; linear layers rotate along
+        channels, or not at all with "none".
+
+    Raises
+    ------
+    ValueError: a value out of range, or any for an integer network.
+    """
+    asked = {"weight_bits": weight_bits, "activation_bits": activation_bits, "order": order}
+    given = {name: value for name, value in asked.items() if value is not None}
+    if config.kind == INTEGERS:
+        if names := [*given, *(["rotate"] if rotate is not None else [])]:
+            raise ValueError(f"--model: wanted no bits or rotation beside an integer network, "
+                             f"which has its own, got {', '.join(names)}")
+        return found
+    axis = config.rotate if rotate is None else rotate
+    if axis not in AXES:
+        raise ValueError(f"rotate: wanted {', '.join(AXES[:-1])} or {AXES[-1]}, got {axis!r}")
+    return replace(found, network=reformat(
+        found.network, convolution=cast(Axis, axis), linear="none" if axis == "none" else "channel",
+        **given))
+
+
 def listing(found: Shapes) -> str:
     """The text of the file in LAYERS: one node or tensor a line."""
-    plain = to_plain(found)
-    del plain["config"]
-    network = plain.pop("network")
-    parts = [f'"{name}": {json.dumps(value)}' for name, value in (plain | network).items()
+    network = to_plain(found.network)
+    head = {"parameters": found.parameters, "folded": to_plain(found.folded)}
+    parts = [f'"{name}": {json.dumps(value)}' for name, value in (head | network).items()
              if name not in ("nodes", "tensors")]
     for name in ("tensors", "nodes"):
         lines = ",\n".join(json.dumps(line) for line in network[name])
@@ -81,23 +82,26 @@ def listing(found: Shapes) -> str:
 def read_listing(config: ModelConfig) -> Shapes:
     """The layers of a named model, as the package lists them: neither torch nor diffusers."""
     plain = json.loads((LAYERS / f"{config.name}.json").read_text())
-    own = {f.name: plain.pop(f.name) for f in fields(Shapes) if f.name in plain}
-    return Shapes(config=config, network=from_plain(Network, plain), parameters=own["parameters"],
-                  folded=from_plain(tuple[Folded, ...], own["folded"]))
+    parameters, folded = plain.pop("parameters"), plain.pop("folded")
+    return _described(config, from_plain(Network, plain), parameters,
+                      from_plain(tuple[Folded, ...], folded))
+
+
+def _described(config: ModelConfig, network: Network, parameters: int, folded: tuple[Folded, ...],
+               ) -> Shapes:
+    return Shapes(name=config.name, network=network, parameters=parameters, folded=folded,
+                  about=config.about, guidance=config.guidance)
 
 
 def read_integers(config: ModelConfig) -> Shapes:
-    """The layers of an integer network; its parameters are the weights the core multiplies by.
+    """The layers of an integer network.
 
     Raises
     ------
     ValueError: a damaged, altered or foreign file.
     """
     from hqdm.golden.network.network_file import load_network
-    network = load_network(config.path)[0].network
-    weights = sum(n.layer.multiply.out_channels * n.layer.depth for n in network.nodes
-                  if n.weights is None)
-    return Shapes(config=config, network=network, parameters=weights, folded=())
+    return shapes_of(load_network(config.path)[0].network, config.name)
 
 
 def lower_shapes(config: ModelConfig, size: int | tuple[int, int] | None = None) -> Shapes:
@@ -118,8 +122,8 @@ def lower_shapes(config: ModelConfig, size: int | tuple[int, int] | None = None)
         width = width if isinstance(width, int) else max(width)
         contexts = torch.empty(1, config.tokens, width, device="meta")
     network = lower(model, (0,), contexts=contexts, size=size, name=config.name).network
-    return Shapes(config=config, network=network, folded=_folded(model, network, config.tokens),
-                  parameters=sum(p.numel() for p in model.parameters()))
+    return _described(config, network, sum(p.numel() for p in model.parameters()),
+                      _folded(model, network, config.tokens))
 
 
 def _linear(module: Any) -> int:

@@ -12,6 +12,7 @@ from hqdm.firmware.device.modes import Mode, check_mode
 from hqdm.firmware.device.reproduce import capture
 from hqdm.firmware.device.runner import DeviceNetwork, NodeRun
 from hqdm.golden.carrier import Carrier
+from hqdm.spec.stalls import Spent
 
 Watch = Callable[[NodeRun], None]
 
@@ -67,9 +68,11 @@ class Call:
     def cycles(self) -> int:
         return sum(layer.cycles for node in self.nodes for layer in node.layers)
 
-    def total(self, counter: str) -> int:
-        """Sum of a performance counter over all layers."""
-        return sum(layer.counters[counter] for node in self.nodes for layer in node.layers)
+    @property
+    def spent(self) -> tuple[Spent, ...]:
+        """Cycles of every node, over all layers the core ran for it."""
+        return tuple(sum((Spent.counted(layer.counters) for layer in node.layers), Spent())
+                     for node in self.nodes)
 
 
 class Comparison:

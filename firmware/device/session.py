@@ -1,7 +1,7 @@
 """Sampling with the network on the device: guided DDIM on the host, every call on the core."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
@@ -16,8 +16,7 @@ from hqdm.firmware.device.state import SamplingState, StepRecord
 from hqdm.golden.carrier import Carrier
 from hqdm.learn.diffusion.sampler import initial_noise
 from hqdm.learn.evaluation.subjects import Subject
-from hqdm.sim.compare_layer import STALLS
-from hqdm.spec.registers import COUNTERS
+from hqdm.spec.stalls import Spent
 
 
 class DeviceSampler:
@@ -109,12 +108,17 @@ class DeviceSampler:
         first = next((c.first for c in self.comparisons if c.first), None)
         return StepRecord(
             image=self.image, step=self.step, calls=len(calls),
-            counters={name: sum(call.total(name) for call in calls) for name, _ in COUNTERS},
+            layers=added([call.spent for call in calls]),
             layers_compared=sum(call.layers_compared for call in calls),
             mismatches=sum(call.mismatches for call in calls), first=str(first or ""),
             device_seconds=sum(node.device_seconds for node in nodes),
             host_seconds=sum(node.host_seconds for node in nodes),
             golden_seconds=sum(call.golden_seconds for call in calls))
+
+
+def added(rows: Iterable[Sequence[Spent]]) -> tuple[Spent, ...]:
+    """Rows of the same layers added up, layer by layer."""
+    return tuple(sum(column, Spent()) for column in zip(*rows, strict=True))
 
 
 def summary(program: NetworkProgram, records: Sequence[StepRecord], steps: int) -> dict[str, Any]:
@@ -127,20 +131,20 @@ def summary(program: NetworkProgram, records: Sequence[StepRecord], steps: int) 
     cycles: in total; macs: of all calls; array_use: macs / n**2 / cycles; stalls: cycles without
     the array busy by cause; memory: bytes; seconds in the simulation, the host stages, golden.
     """
-    total = {name: sum(r.counters[name] for r in records) for name, _ in COUNTERS}
+    total = sum((r.spent for r in records), Spent())
     by_step: list[list[int]] = [[] for _ in range(steps)]
     for record in records:
-        by_step[record.step].append(record.counters["cycles"])
+        by_step[record.step].append(record.spent.cycles)
     macs = program.macs * sum(r.calls for r in records)
-    cycles, device = total["cycles"], sum(r.device_seconds for r in records)
+    cycles, device = total.cycles, sum(r.device_seconds for r in records)
     return {
         "cycles_per_step": [round(sum(c) / len(c)) if c else 0 for c in by_step],
         "layers_compared": sum(r.layers_compared for r in records),
         "mismatches": sum(r.mismatches for r in records),
         "cycles": cycles, "macs": macs,
         "array_use": macs / program.config.n ** 2 / cycles if cycles else None,
-        "busy": total["busy"],
-        "stalls": {name: total[counter] for name, counter in STALLS.items()},
+        "busy": total.busy,
+        "stalls": total.stalls.by_cause,
         "cycles_per_second": cycles / device if device else None,
         "device_seconds": device,
         "host_seconds": sum(r.host_seconds for r in records),

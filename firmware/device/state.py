@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +10,10 @@ import torch
 from torch import Tensor
 
 from hqdm.kit.tensor_file import Checkpoint, load_checkpoint, save_checkpoint
+from hqdm.spec.plain import from_plain, to_plain
+from hqdm.spec.stalls import Spent
 
-KIND = "sampling"
+KIND = "sampling by layers"      # whose records have the cycles of every layer
 
 
 @contextmanager
@@ -29,7 +31,7 @@ class StepRecord:
 
     Members
     -------
-    counters: sums of the performance counters over all layers.
+    layers: cycles of every node of the network, over all calls, by the performance counters.
     layers_compared, mismatches: tensors compared with golden, values that differ.
     first: the first mismatch in words, or "".
     device_seconds, host_seconds, golden_seconds: in the simulation, in host stages, comparing.
@@ -38,13 +40,18 @@ class StepRecord:
     image: int
     step: int
     calls: int
-    counters: dict[str, int]
+    layers: tuple[Spent, ...]
     layers_compared: int
     mismatches: int
     first: str
     device_seconds: float
     host_seconds: float
     golden_seconds: float
+
+    @property
+    def spent(self) -> Spent:
+        """Cycles of the whole step."""
+        return sum(self.layers, Spent())
 
 
 class SamplingState:
@@ -83,7 +90,7 @@ class SamplingState:
                 raise ValueError(
                     f"{self.path}: the state of another run: wanted {key} {wanted}, got {got}; "
                     f"repeat that command, or remove the file to start again")
-        self.records = [StepRecord(**record) for record in read.training["records"]]
+        self.records = [from_plain(StepRecord, record) for record in read.training["records"]]
         if self.records:
             self._latents = list(read.tensors["latents"])
             self._noise = list(read.tensors["noise"])
@@ -94,7 +101,7 @@ class SamplingState:
         with writing(self.path):
             save_checkpoint(self.path, Checkpoint(
                 kind=KIND, architecture=self.arguments, tensors=tensors,
-                training={"records": [asdict(record) for record in self.records]}))
+                training={"records": [to_plain(record) for record in self.records]}))
 
     def find(self, image: int, step: int, latents: Tensor) -> Tensor | None:
         """Noise of a step that is done; None if it is not.

@@ -6,6 +6,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from hqdm.spec.registers import COUNTERS
+from hqdm.spec.stalls import STALL_COUNTERS
 
 NAMES = tuple(name for name, _ in COUNTERS)
 
@@ -74,8 +75,7 @@ class IdleCause(wiring.Component):
             "running": In(1), "busy": In(1), "wait_operands": In(1), "wait_weights": In(1),
             "load_memory": In(1), "weight_memory": In(1), "store_memory": In(1),
             "cause": Out(data.StructLayout({
-                name: 1 for name in
-                ("busy", "wait_load", "wait_weight", "wait_store", "wait_memory", "setup")})),
+                name: 1 for name in ("busy", *STALL_COUNTERS.values())})),
         })
 
     def elaborate(self, platform):

@@ -18,6 +18,7 @@ from hqdm.sim.compare_layer import Case, random_case
 from hqdm.sim.runtime.device import CHANNELS, PORTS, MemoryModel
 from hqdm.sim.transport import VerilatedTransport
 from hqdm.spec import Config, Layer, config_by_name
+from hqdm.spec.stalls import Spent
 
 CONFIGS = ("n4", "n8", "n16")
 
@@ -70,8 +71,8 @@ def check_run(case: Case, driver: Driver, program: Program) -> None:
     assert torch.equal(result.output.values, case.golden().values)
     counters, config = result.counters, program.config
     assert counters["store_write_beats"] * config.bus_bytes == program.output_bytes
-    parts = ("busy", "wait_load", "wait_weight", "wait_store", "wait_memory", "setup")
-    assert sum(counters[name] for name in parts) == counters["cycles"]
+    spent = Spent.counted(counters)
+    assert spent.busy + spent.stalls.total == spent.cycles == counters["cycles"]
     for port in PORTS:
         assert transport.device.traffic(port).pending == 0
     assert transport.device.traffic("store", "write").pending == 0

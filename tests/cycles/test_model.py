@@ -5,12 +5,13 @@ from dataclasses import replace
 
 import pytest
 
-from hqdm.cycles.estimate import CAUSES, PORTS, UNITS
+from hqdm.cycles.estimate import PORTS, UNITS
 from hqdm.cycles.model import MemoryTiming, estimate
 from hqdm.cycles.tiling import candidates, plan
 from hqdm.golden.random import random_layer
 from hqdm.sim.compare_layer import make_layer
 from hqdm.spec import config_by_name
+from hqdm.spec.stalls import CAUSES
 
 LARGE = make_layer(op="conv3x3", channels=(64,), out_channels=64, height=32, width=32,
                    axis="width")
@@ -45,8 +46,9 @@ def test_what_is_skipped_would_have_taken_as_long(name):
 def test_every_cycle_has_a_cause(name):
     for layer, config, tiles, latency in draws(30, name, seed=1):
         found = estimate(layer, config, tiles, MemoryTiming(latency=latency))
-        assert set(found.stalls) == set(CAUSES) and min(found.stalls.values()) >= 0
-        assert found.busy + sum(found.stalls.values()) == found.cycles
+        assert set(found.stalls.by_cause) == set(CAUSES)
+        assert min(found.stalls.by_cause.values()) >= 0
+        assert found.busy + found.stalls.total == found.cycles
         assert set(found.beats) == set(PORTS) and min(found.beats.values()) > 0
 
 
@@ -88,7 +90,7 @@ def test_bandwidth():
         tight = estimate(SMALL, N16, memory=MemoryTiming(bandwidth=bandwidth))
         assert tight.cycles >= sum(tight.dram_bytes.values()) / bandwidth
         assert tight.cycles > free.cycles
-        assert tight.busy + sum(tight.stalls.values()) == tight.cycles
+        assert tight.busy + tight.stalls.total == tight.cycles
 
 
 def test_default_plan_and_names():

@@ -10,6 +10,7 @@ from hqdm.cycles.estimate import Span
 from hqdm.cycles.question import ask
 from hqdm.cycles.trace import merge, trace, write_trace
 from hqdm.firmware.catalogue.library import read_model
+from hqdm.firmware.catalogue.shapes import in_formats, shapes
 from hqdm.spec.config_file import read_config
 
 UNITS = ("load", "weight", "multiply", "store")
@@ -17,7 +18,8 @@ UNITS = ("load", "weight", "multiply", "store")
 
 @pytest.fixture(scope="module")
 def answer():
-    return ask(read_model("cifar10"), read_config("n8"), clock=200.0)
+    model = read_model("cifar10")
+    return ask(in_formats(shapes(model), model), read_config("n8"), clock=200.0)
 
 
 def check_schema(plain):

@@ -7,9 +7,11 @@ import torch
 
 from hqdm.firmware.device.progress import SampleProgress
 from hqdm.firmware.device.state import SamplingState, StepRecord
+from hqdm.spec.stalls import Spent, Stalls
 
+SPENT = Spent(cycles=10, busy=7, stalls=Stalls(load=2, setup=1))
 ARGUMENTS = {"model": "abc", "seed": 7, "classes": [1, 2]}
-RECORD = StepRecord(image=0, step=0, calls=2, counters={"cycles": 10}, layers_compared=4,
+RECORD = StepRecord(image=0, step=0, calls=2, layers=(SPENT, Spent()), layers_compared=4,
                     mismatches=0, first="", device_seconds=1.5, host_seconds=0.5,
                     golden_seconds=0.25)
 
@@ -27,7 +29,7 @@ def test_steps_come_back(tmp_path):
     for step, record in enumerate(records):
         state.add(record, *tensors(step))
     again = SamplingState(path, ARGUMENTS)
-    assert again.records == records
+    assert again.records == records and again.records[0].spent == SPENT
     for step in range(3):
         latents, noise = tensors(step)
         assert torch.equal(again.find(0, step, latents), noise)
