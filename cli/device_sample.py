@@ -1,22 +1,27 @@
 """`hqdm sample --backend rtl|uio`: images sampled entirely on the core, simulated or real."""
 
 import time
+from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from hqdm.cli.board_options import Board
+from hqdm.cycles.estimate import MemoryTiming
+from hqdm.cycles.measured import Measured
+from hqdm.cycles.question import ask
 from hqdm.firmware.compile.network import NetworkProgram, compile_network
 from hqdm.firmware.device.comparison import Comparison
 from hqdm.firmware.device.driver import Driver
 from hqdm.firmware.device.modes import Mode
 from hqdm.firmware.device.progress import SampleProgress
 from hqdm.firmware.device.runner import DeviceNetwork
-from hqdm.firmware.device.session import DeviceSampler, summary
-from hqdm.firmware.device.state import SamplingState, writing
+from hqdm.firmware.device.session import DeviceSampler, added, summary
+from hqdm.firmware.device.state import SamplingState, StepRecord, writing
 from hqdm.firmware.device.transport import Transport
 from hqdm.spec import Config
+from hqdm.spec.shapes import shapes_of
 
 
 def beside(output: Path, ending: str) -> Path:
@@ -28,13 +33,16 @@ def draw_on_device(path: Path, decoder: Path, output: Path, labels: list[int], *
                    board: Board | None = None, **options: Any) -> dict[str, Any]:
     """`draw` on the core of a board, or on a simulated one."""
     with board.open() if board is not None else nullcontext() as transport:
-        return draw(path, decoder, output, labels, transport=transport, **options)
+        return draw(path, decoder, output, labels, transport=transport,
+                    **{"clock": board.clock_mhz} if board is not None else {}, **options)
 
 
 def draw(path: Path, decoder: Path, output: Path, labels: list[int], *, config: Config,
          memory_latency: int, compare: Mode, devices: int, steps: int, guidance: float,
-         seed: int, columns: int, transport: Transport | None = None) -> dict[str, Any]:
-    """Sample `labels` with the integer network `path` on a core of `config`, write the grid.
+         seed: int, columns: int, report: Path | None = None, clock: float = 100.0,
+         transport: Transport | None = None) -> dict[str, Any]:
+    """Sample `labels` with the integer network `path` on a core of `config`, write the grid, and
+    the counters beside the cycle model at `clock` MHz into `report`.
 
     `transport` is to a core that is there; without one `devices` simulations of the RTL run side
     by side, one call each, which changes the time alone. A state beside `output` is written after
@@ -81,6 +89,12 @@ def draw(path: Path, decoder: Path, output: Path, labels: list[int], *, config: 
         raise
     with writing(output):
         save_grid(output, decode(autoencoder, latents), columns, scale=2)
+    if report is not None:
+        from hqdm.cycles.report import write_report
+        shapes = shapes_of(program.network.network, subject.name, guidance != 1)
+        answer = ask(shapes, config, memory=MemoryTiming(latency=memory_latency), clock=clock,
+                     steps=steps)
+        write_report(replace(answer, measured=measured(state.records, backend, config)), report)
     state.remove()
     first = next((record.first for record in state.records if record.first), None)
     return {"config": config.name, "backend": backend, "network": subject.name, "steps": steps,
@@ -88,6 +102,13 @@ def draw(path: Path, decoder: Path, output: Path, labels: list[int], *, config: 
             "seconds": time.monotonic() - begun, "output": str(output), "compare": compare,
             "memory_latency": memory_latency} | summary(program, state.records, steps) | {
             "first_mismatch": first}
+
+
+def measured(records: Sequence[StepRecord], backend: str, config: Config) -> Measured:
+    """What the core counted in all steps, layer by layer."""
+    kind = {"rtl": "the simulated core", "uio": "the core of the board"}[backend]
+    return Measured(where=f"{kind} ({config.name}, --backend {backend})",
+                    calls=sum(r.calls for r in records), layers=added(r.layers for r in records))
 
 
 def open_device(program: NetworkProgram, memory_latency: int) -> DeviceNetwork:

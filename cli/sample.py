@@ -86,6 +86,9 @@ def sample(
     columns: Annotated[int | None, typer.Option(
         help="Of the picture; by default 10, or 8 for all classes of 16 images.",
         show_default=False)] = None,
+    report: Annotated[Path | None, typer.Option(
+        help="Page to write, .html, or its plots as .png or .svg: the counters of the core, layer "
+        "by layer, beside the cycle model; rtl and uio.", show_default=False)] = None,
     device: Annotated[str | None, typer.Option(
         help="Of the float backend: auto, cuda, cpu; of uio: node of the core, or BITFILE:CORE of "
         "a PYNQ overlay.", show_default=f"cpu, {board.DEVICE}")] = None,
@@ -103,6 +106,7 @@ def sample(
     _check(n, seed, columns, memory_latency, devices)
     core, mode = config_by_name(config), check_mode(compare)
     path = checkpoint_of(model, backend, network)
+    _check_report(report, output, backend)
     from hqdm.learn.data.cifar10 import CLASSES
     labels = parse_classes(classes, n, CLASSES)
     shared: dict[str, Any] = {"steps": steps, "guidance": guidance, "seed": seed,
@@ -114,7 +118,7 @@ def sample(
         result = draw_on_device(path, find_decoder(path), output, labels, config=core,
                                 memory_latency=memory_latency, compare=mode,
                                 devices=devices, board=place if backend == "uio" else None,
-                                **shared)
+                                report=report, **shared)
     else:
         result = draw(path, find_decoder(path), output, labels, backend=backend,
                       device=device or "cpu", **shared)
@@ -122,6 +126,8 @@ def sample(
     if backend in ON_DEVICE and not as_json:
         print(f"mismatches {result['mismatches']} in {result['layers_compared']} layers of all "
               f"steps; cycles per step {max(result['cycles_per_step']):,}")
+        if report is not None:
+            print(f"wrote {report}")
     if result["first_mismatch"]:
         raise RuntimeError(f"golden and the core differ: {result['first_mismatch']}")
 
@@ -131,6 +137,20 @@ def _check(n: int, seed: int, columns: int | None, memory_latency: int, devices:
                              ("--memory-latency", memory_latency, 1), ("--devices", devices, 1)):
         if value is not None and value < low:
             raise ValueError(f"{name}: wanted at least {low}, got {value}")
+
+
+def _check_report(report: Path | None, output: Path, backend: str) -> None:
+    """Refuse a report that could not be written after hours of sampling."""
+    if report is None:
+        return
+    if backend not in ON_DEVICE:
+        raise ValueError(f"--report: wanted --backend {' or '.join(ON_DEVICE)}, which count "
+                         f"cycles, got {backend}")
+    from hqdm.cycles.report import check_report
+    check_report("--report", report)
+    if report.resolve() == output.resolve() or not report.parent.is_dir():
+        raise ValueError(f"--report: wanted another file than the picture, in a folder that is "
+                         f"there, got {report}")
 
 
 def draw(path: Path, decoder: Path, output: Path, labels: list[int], *, backend: str, steps: int,

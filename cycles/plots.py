@@ -6,6 +6,8 @@ from typing import Any
 
 from hqdm.cycles.estimate import PORTS
 from hqdm.cycles.groups import Group, groups, short, worst
+from hqdm.cycles.measured import Measured
+from hqdm.cycles.question import Answer
 from hqdm.cycles.step import Step
 from hqdm.spec.stalls import CAUSES
 
@@ -74,8 +76,9 @@ def _roofs(axis: Any, name: str, width: float, n: int, limits: tuple[float, floa
               bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 1.5})
 
 
-def lost(axis: Any, step: Step) -> None:
-    """Share of each layer's time in which the array waits, by cause; its width is its time."""
+def lost(axis: Any, step: Step, measured: Measured | None = None) -> None:
+    """Share of each layer's time in which the array waits, by cause, and over all causes as
+    measured; its width is its time."""
     edges = [0.0]
     for run in step.runs:
         edges.append(edges[-1] + run.cycles / 1e6)
@@ -86,12 +89,15 @@ def lost(axis: Any, step: Step) -> None:
         axis.stairs(tops, edges, baseline=base, fill=True, color=CAUSE_COLOURS[cause],
                     label=cause)
         base = tops
+    if measured is not None:
+        axis.stairs([100 * spent.stalls.total / max(1, spent.cycles) for spent in measured.layers],
+                    edges, color="black", lw=0.8, label="measured")
     axis.set_xlim(0, edges[-1])
     axis.set_ylim(0, min(100, 1.25 * max(base)) or 1)
     axis.set_xlabel("million cycles since the start of the step; a bar's width is its layer's time",
                     fontsize=8)
     axis.set_ylabel("array waits, % of the layer", fontsize=8)
-    axis.legend(fontsize=7, ncols=len(CAUSES), loc="upper right", title="waiting for",
+    axis.legend(fontsize=7, ncols=len(CAUSES) + 1, loc="upper right", title="waiting for",
                 title_fontsize=7)
     _parts(axis, step, edges)
 
@@ -140,8 +146,9 @@ def traffic(axis: Any, kinds: tuple[Group, ...]) -> None:
     axis.legend(fontsize=7, loc="lower right")
 
 
-def figure(step: Step) -> Any:
+def figure(answer: Answer) -> Any:
     """All plots on one page."""
+    step = answer.step
     _, figures = plotting()
     page = figures.Figure(figsize=(11, 12.5), dpi=110, layout="constrained")
     top, middle, bottom = page.subfigures(3, 1, height_ratios=(4.3, 3.6, 4))
@@ -156,7 +163,7 @@ def figure(step: Step) -> Any:
                markerscale=0.7)
     wide = middle.subplots()
     middle.suptitle("cycles lost, layer by layer", fontsize=10)
-    lost(wide, step)
+    lost(wide, step, answer.measured)
     left, right = bottom.subplots(1, 2)
     worst_layers(left, worst(step.runs, SHOWN))
     traffic(right, groups(step.runs))
@@ -167,11 +174,11 @@ def figure(step: Step) -> Any:
     return page
 
 
-def draw(step: Step, kind: str) -> bytes:
-    """The page as "png" or "svg"; the same bytes for the same step."""
+def draw(answer: Answer, kind: str) -> bytes:
+    """The page as "png" or "svg"; the same bytes for the same answer."""
     matplotlib, _ = plotting()
     buffer = BytesIO()
     metadata = {"Software": None} if kind == "png" else {"Date": None, "Creator": None}
     with matplotlib.rc_context({"svg.hashsalt": "hqdm"}):
-        figure(step).savefig(buffer, format=kind, metadata=metadata)
+        figure(answer).savefig(buffer, format=kind, metadata=metadata)
     return buffer.getvalue()

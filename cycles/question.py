@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hqdm.cycles.estimate import MemoryTiming
+from hqdm.cycles.measured import Measured
 from hqdm.cycles.step import DEFAULT_MEMORY, Run, Step, estimate_step
 from hqdm.spec.config import Config
 from hqdm.spec.shapes import Shapes
@@ -20,6 +21,11 @@ class Answer:
     alone: the same for one image, if `step.batch` is more.
     clock: MHz.
     steps: of the sampler, per image.
+    measured: what a core counted in calls of one image, or None.
+
+    Raises
+    ------
+    ValueError: measured layers that are not those of the step, or a step of several images.
     """
 
     shapes: Shapes
@@ -27,6 +33,13 @@ class Answer:
     alone: Step | None
     clock: float
     steps: int
+    measured: Measured | None = None
+
+    def __post_init__(self) -> None:
+        counted = self.measured
+        if counted and (len(counted.layers), 1) != (len(self.step.runs), self.step.batch):
+            raise ValueError(f"measured: wanted {len(self.step.runs)} layers of 1 image, got "
+                             f"{len(counted.layers)} beside {self.step.batch}")
 
     @property
     def calls(self) -> int:

@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 
 import pytest
 
@@ -141,6 +143,17 @@ def test_reports(capsys, tmp_path):
     assert run(capsys, "-o", str(picture))[0] == 0
     assert picture.read_bytes().startswith(b"\x89PNG")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["r.html", "r.png", "t.json"]
+
+
+def test_a_named_model_wants_no_torch():
+    """`hqdm cycles --model NAME` runs where neither torch nor diffusers is installed."""
+    code = ("import sys; from hqdm.cli.main import main; "
+            "status = main(['cycles', '--model', 'cifar10', '--json']); "
+            "heavy = {'torch', 'diffusers', 'matplotlib', 'amaranth'} & set(sys.modules); "
+            "sys.exit(f'{status}: {heavy}' if status or heavy else 0)")
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+    assert json.loads(ran.stdout)["model"] == "cifar10"
 
 
 def test_a_report_without_matplotlib(capsys, monkeypatch, tmp_path):

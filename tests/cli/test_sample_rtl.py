@@ -1,6 +1,7 @@
 """`hqdm sample --backend rtl`: golden's bytes, resumed after Ctrl-C, faults in one line."""
 
 import json
+import re
 import subprocess
 from pathlib import Path
 
@@ -10,9 +11,11 @@ import torch
 import hqdm.sim.compare_layer
 from hqdm.cli.main import main
 from hqdm.firmware.compile.network import compile_network
+from hqdm.firmware.device.driver import Driver
 from hqdm.golden.carrier import Carrier
 from hqdm.golden.network.network_file import load_network
 from hqdm.spec import PRESETS
+from hqdm.spec.registers import COUNTERS
 
 STEPS = 2
 KEYS = {"model", "config", "backend", "steps", "images", "seconds", "cycles_per_step",
@@ -45,13 +48,50 @@ def run(capsys, folder, tmp_path):
     return sample
 
 
-def test_the_rtl_writes_the_bytes_of_golden(run, folder):
+def check_report(page, result):
+    """The page holds what the core counted, beside the estimate, for every layer."""
+    calls = STEPS * 2 * 2       # images, halves
+    rows = {row[0]: row[1:] for row in cells(page.read_text(), "Measured beside estimated")}
+    assert list(rows) == ["cycles", "array busy", *(f"waits: {c}" for c in result["stalls"])]
+    measured = [float(row[0].replace(",", "")) * calls for row in rows.values()]
+    assert measured == pytest.approx([result["cycles"], result["busy"],
+                                      *result["stalls"].values()], abs=0.05 * calls)
+    assert rows["cycles"][:3] == [*rows["cycles"][:2], difference(*rows["cycles"][:2])]
+    layers = cells(page.read_text(), "Every layer, measured beside estimated")
+    assert len(layers) == 64 + 1 and layers[0][0] == "conv_in" and layers[-1][0] == "one step"
+    assert layers[-1][1:4] == rows["cycles"][:3]
+    for row in layers:
+        assert len(row) == 1 + 3 * len(rows) + 1
+        assert [row[i + 2] for i in range(1, 22, 3)] == [
+            difference(*row[i:i + 2]) for i in range(1, 22, 3)]
+    text = page.read_text()
+    assert f"the simulated core (n4, --backend rtl), mean of {calls} calls" in text
+    assert "<svg" in text and "of 64 layers take the estimated cycles exactly" in text
+
+
+def cells(page, heading):
+    """Rows of the table under `heading`, as texts."""
+    table = page.split(f"<h2>{heading}</h2>")[1].split("<tbody>")[1].split("</tbody>")[0]
+    return [re.findall(r"<td>(.*?)</td>", row) for row in table.split("\n")]
+
+
+def difference(measured, estimated):
+    """Of two texts, as text."""
+    off = float(measured.replace(",", "")) - float(estimated.replace(",", ""))
+    text = f"{off:,.0f}" if off == int(off) else f"{off:,.1f}"
+    return f"+{text}" if off > 0 else text
+
+
+def test_the_rtl_writes_the_bytes_of_golden(run, folder, monkeypatch):
+    monkeypatch.setattr("hqdm.firmware.device.progress.LINE_SECONDS", float("inf"))
     common = ("-n", 2, "--seed", 7)
     status, golden, _, wanted = run("golden.png", "--backend", "golden", *common)
     assert status == 0 and set(golden) >= KEYS
     assert golden["cycles_per_step"] == [] and golden["mismatches"] == 0
-    status, result, err, path = run("rtl.png", "--backend", "rtl", *common)
+    status, result, err, path = run("rtl.png", "--backend", "rtl", *common, "--report",
+                                    folder / "report.html")
     assert status == 0 and not err
+    check_report(folder / "report.html", result)
     assert path.read_bytes() == wanted.read_bytes()
     assert set(result) >= KEYS and set(golden) - set(result) == set()
     assert (result["model"], result["config"], result["backend"]) == (folder.name, "n4", "rtl")
@@ -123,6 +163,41 @@ def test_interrupt_and_resume(run, functional, monkeypatch):
     same = ("cycles_per_step", "layers_compared", "mismatches", "stalls", "macs")
     assert [result[k] for k in same] == [whole[k] for k in same]
     assert sorted(p.name for p in path.parent.iterdir()) == ["whole.png", "x.png"]
+
+
+def test_a_resumed_run_reports_the_whole(run, functional, monkeypatch, tmp_path):
+    """Counters that tell layers and steps apart: the page is that of a run in one piece."""
+    right = Driver.execute
+
+    def execute(self, address, timestep, timeout):
+        right(self, address, timestep, timeout)
+        return {name: address % 997 + 1000 * timestep + i for i, (name, _) in enumerate(COUNTERS)}
+
+    monkeypatch.setattr(Driver, "execute", execute)
+    common = ("--backend", "rtl", "-n", 1, "--guidance", 1, "--compare", "none")
+    assert run("whole.png", *common, "--report", tmp_path / "whole.html")[0] == 0
+    with monkeypatch.context() as patch:
+        interrupt_at(patch, 2)
+        assert run("x.png", *common)[0] == 130
+    status, result, _, _ = run("x.png", *common, "--report", tmp_path / "x.html")
+    assert status == 0
+    assert (tmp_path / "x.html").read_bytes() == (tmp_path / "whole.html").read_bytes()
+    mean = cells((tmp_path / "x.html").read_text(), "Measured beside estimated")[0][1]
+    assert float(mean.replace(",", "")) == pytest.approx(result["cycles"] / 2, abs=0.05)
+
+
+@pytest.mark.parametrize(("options", "text"), [
+    (("--backend", "golden", "--report", "r.html"),
+     "--report: wanted --backend rtl or uio, which count cycles, got golden"),
+    (("--backend", "rtl", "--report", "r.pdf"),
+     "--report: wanted a file ending in .html, .png, .svg, got r.pdf"),
+    (("--backend", "rtl", "--report", "no/such/r.html"),
+     "--report: wanted another file than the picture, in a folder that is there, got no/such/"),
+])
+def test_reports_that_are_refused(run, options, text):
+    status, result, err, path = run("x.png", "-n", 1, *options)
+    assert status == 2 and result is None and len(err) == 1 and text in err[0]
+    assert not list(path.parent.iterdir())
 
 
 def test_a_mismatch_is_reported(run, functional, monkeypatch):
