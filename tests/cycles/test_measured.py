@@ -13,7 +13,7 @@ from hqdm.firmware.catalogue.shapes import shapes
 from hqdm.spec import config_by_name
 from hqdm.spec.stalls import Spent, Stalls
 
-CALLS = 4
+CALLS, NOTHING = 4, Spent()
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +26,7 @@ def no_plots(monkeypatch):
     monkeypatch.setattr("hqdm.cycles.report.draw", lambda answer, kind: b"<svg/>")
 
 
-def measured(answer, more=Spent()):
+def measured(answer, more=NOTHING):
     """The estimate, as if it had been counted, and `more` in the third layer."""
     layers = [Spent(cycles=CALLS * r.cycles, busy=CALLS * r.busy, stalls=r.stalls * CALLS)
               for r in answer.step.runs]
