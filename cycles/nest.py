@@ -106,7 +106,7 @@ class Nest:
     @cached_property
     def rows(self) -> list[int]:
         """Source rows of every spatial tile."""
-        return [int(r) for r in tile_source_rows(self.layer, self.tiles.tile_rows)]
+        return tile_source_rows(self.layer, self.tiles.tile_rows)
 
     @cached_property
     def first_rows(self) -> list[int]:

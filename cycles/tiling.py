@@ -95,7 +95,7 @@ def operand_bits(layer: Layer) -> int:
 
 def _refuse(layer: Layer, config: Config) -> str:
     """Why no plan fits: what the smallest tile needs and what the configuration has."""
-    rows = int(tile_source_rows(layer, 1).max())
+    rows = max(tile_source_rows(layer, 1))
     chunk = min(rotation_words(layer, config), word_count(layer, config))
     operands = nibbles(layer.load.bits) * chunk * rows * layer.load.width
     bits = operand_bits(layer)
@@ -116,7 +116,7 @@ def candidates(layer: Layer, config: Config) -> Iterator[TilePlan]:
     for tile_rows in _even_parts(layer.out_height):
         if tile_rows * layer.out_width > config.acc_words:
             break
-        rows = tile_source_rows(layer, tile_rows).tolist()
+        rows = tile_source_rows(layer, tile_rows)
         plane = max(rows) * layer.load.width
         for chunk in chunk_sizes:
             if nibbles(layer.load.bits) * chunk * plane > config.buffer_words:

@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from hqdm.spec.config import Config
 from hqdm.spec.layer import Layer
 
@@ -44,12 +42,14 @@ def rotation_words(layer: Layer, config: Config) -> int:
     return max(1, (1 << layer.load.order) // config.n) if layer.load.axis == "channel" else 1
 
 
-def tile_source_rows(layer: Layer, tile_rows: int) -> np.ndarray:
-    """Source rows of every spatial tile, int64 (tiles,)."""
+def tile_source_rows(layer: Layer, tile_rows: int) -> list[int]:
+    """Source rows of every spatial tile."""
     load, multiply = layer.load, layer.multiply
-    first = np.arange(0, layer.out_height, tile_rows)
-    last = np.minimum(first + tile_rows, layer.out_height) - 1
-    up = load.upsample - 1
-    top = np.maximum(0, first * multiply.stride - multiply.padding) >> up
-    bottom = last * multiply.stride - multiply.padding + multiply.kernel - 1
-    return (np.minimum(load.height * load.upsample - 1, bottom) >> up) - top + 1
+    up, last_source = load.upsample - 1, load.height * load.upsample - 1
+    rows = []
+    for first in range(0, layer.out_height, tile_rows):
+        last = min(first + tile_rows, layer.out_height) - 1
+        top = max(0, first * multiply.stride - multiply.padding) >> up
+        bottom = last * multiply.stride - multiply.padding + multiply.kernel - 1
+        rows.append((min(last_source, bottom) >> up) - top + 1)
+    return rows

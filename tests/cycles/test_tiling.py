@@ -41,7 +41,7 @@ def test_within_limits(name, seed):
     assert 1 <= tiles.tile_rows <= layer.out_height
     assert tiles.tile_rows * layer.out_width <= config.acc_words
     rows = naive_rows(layer, tiles.tile_rows)
-    assert rows == tile_source_rows(layer, tiles.tile_rows).tolist()
+    assert rows == tile_source_rows(layer, tiles.tile_rows)
     assert tiles.plane_words == max(rows) * layer.load.width
     operands = nibbles(layer.load.bits) * tiles.chunk_words * tiles.plane_words
     assert operands <= config.buffer_words

@@ -58,7 +58,7 @@ class Bench:
         counts = tile_source_rows(self.layer, rows)
         for first, count in zip(range(0, self.layer.out_height, rows), counts, strict=True):
             top = max(0, first * m.stride - m.padding) >> (self.layer.load.upsample - 1)
-            yield first, min(rows, self.layer.out_height - first), top, int(count)
+            yield first, min(rows, self.layer.out_height - first), top, count
 
     async def load(self, ctx):
         plan, write, n = self.program.plan, self.dut.write, self.config.n
