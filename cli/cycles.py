@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
+from hqdm.cli.config_option import ConfigFile
 from hqdm.cli.printing import Json
-from hqdm.spec import PRESETS
 
 
 def parse_bandwidth(text: str | None) -> Fraction | None:
@@ -23,8 +23,7 @@ def cycles(
     model: Annotated[str, typer.Option(
         help="Name (see docs/models.md), a diffusers UNet configuration file, or an integer "
              "network of hqdm lower.")] = "cifar10",
-    config: Annotated[str, typer.Option(
-        help=f"One of {', '.join(PRESETS)}, or a JSON file of a configuration.")] = "n16",
+    config: ConfigFile = "n16",
     batch: Annotated[int, typer.Option(
         help="Images of the call that is a step; they share the weights where that helps. 2: "
              "both halves of a guided image.")] = 1,

@@ -6,14 +6,13 @@ from typing import Annotated
 
 import typer
 
+from hqdm.cli.config_option import ConfigFile
 from hqdm.cli.printing import Json
 from hqdm.kit.step_lines import Steps
-from hqdm.spec import PRESETS
 
 
 def fpga(
-    config: Annotated[str, typer.Option(
-        help=f"One of {', '.join(PRESETS)}, or a JSON file of a configuration.")] = "n8",
+    config: ConfigFile = "n8",
     device: Annotated[str, typer.Option(
         help="ecp5-25k, ecp5-45k, ecp5-85k: placed and routed; xcup (UltraScale+): synthesis "
              "only.")] = "ecp5-85k",

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+import hqdm
 from hqdm.cli import board_options as board
 from hqdm.cli.evaluate import find_decoder
 from hqdm.cli.printing import Json, print_values
@@ -13,11 +14,11 @@ from hqdm.firmware.device.modes import check_mode
 from hqdm.kit.progress import StageBars
 from hqdm.spec import PRESETS, config_by_name
 
-SHIPPED = Path(__file__).parent.parent.parent / "models" / "cifar10"
+SHIPPED = Path(hqdm.__file__).parent / "models" / "cifar10"
 BACKENDS = ("float", "golden", "rtl", "uio")
 ON_DEVICE = ("rtl", "uio")
 HOW_TO_TRAIN = ("train one with hqdm train autoencoder, hqdm train unet, hqdm quantize and hqdm "
-                "lower (docs/recipe.md)")
+                "lower (docs/recipe.md); a wheel has w4a4 alone, the repository more")
 
 
 def checkpoint_of(folder: Path, backend: str, network: str) -> Path:

@@ -166,7 +166,7 @@ def write_report(answer: Answer, path: Path) -> None:
 
     Raises
     ------
-    RuntimeError: matplotlib is not installed; the text says how to get it.
+    ModuleNotFoundError: matplotlib is not installed.
     """
     if path.suffix == ".html":
         write_atomically(path, page(answer))

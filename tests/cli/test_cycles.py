@@ -160,7 +160,7 @@ def test_a_report_without_matplotlib(capsys, monkeypatch, tmp_path):
     monkeypatch.setitem(__import__("sys").modules, "matplotlib", None)
     status, out, err = run(capsys, "-o", str(tmp_path / "r.html"))
     assert (status, out) == (2, "") and not list(tmp_path.iterdir())
-    assert err == ["error: a report wants matplotlib, got none: pip install 'hqdm[evaluate]'"]
+    assert err == ["error: hqdm cycles needs matplotlib: pip install 'hqdm[plots]'"]
 
 
 @pytest.mark.parametrize(("arguments", "text"), [

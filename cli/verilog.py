@@ -1,0 +1,31 @@
+"""`hqdm verilog`: the text of a core, and what software has to know about it."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hqdm.cli.config_option import ConfigFile
+from hqdm.cli.printing import Json, print_values
+from hqdm.spec.config_file import read_config
+
+
+def verilog(
+    output: Annotated[Path, typer.Option("-o", "--output", help="Verilog file to write.")],
+    config: ConfigFile = "n16",
+    as_json: Json = False,
+) -> None:
+    """Write the Verilog of a core.
+
+    To FILE, and its ports, registers and checksum to FILE.json.
+    """
+    chosen = read_config(config)
+    from hqdm.rtl.generate import write_verilog
+    description = write_verilog(chosen, output)
+    del description["ports"], description["registers"]
+    print_values({"output": str(output), "sidecar": f"{output}.json"} | description, as_json)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `app`."""
+    app.command()(verilog)
