@@ -55,10 +55,11 @@ test: $(READY)  ## run pytest on tests/ and sim/
 formal: $(READY) ## the formal checks with their long bounds, and defects (make test has the short)
 	OMP_NUM_THREADS=1 $(BIN)/python -m formal --long --defects --jobs $(JOBS)
 
-lint: $(READY)  ## ruff and mypy
+lint: $(READY)  ## ruff, mypy, and imports that only point down
 	$(BIN)/ruff check $(FOLDERS)
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache --no-logo
 
 clean:          ## remove .venv and build products in the checkout (the cache in ~/.cache/hqdm stays)
-	rm -rf $(VENV) build *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf $(VENV) build src/*.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
 	find $(FOLDERS) -name __pycache__ -type d -prune -exec rm -rf {} +
