@@ -1,6 +1,7 @@
 """Counts of cycles that the RTL has and the model needs; no Amaranth here, so that it loads fast.
 
-tests/cycles/test_timing.py says when one no longer is what `rtl/` has.
+tests/cycles/test_timing.py compares those that `rtl/` names or composes; the others are counted
+by hand and confirmed by whole layers in sim/tests/test_estimator.py, docs/cycles.md.
 Times are relative to START, the first cycle in which the units run.
 """
 

@@ -3,7 +3,8 @@
 The core has rotation, quantiser, products with weights, requantiser, row scale, bias and residual.
 Normalisation, tables, gates and statistics are still computed on the host between layers, by the
 golden functions; the products of attention run head by head with the second operand packed as
-8-bit weights. This page and `firmware/device/host_stages.py` are all that knows.
+8-bit weights. `firmware/compile/network.py` says which tensors the host makes for that,
+`firmware/device/host_stages.py` computes them.
 """
 
 from collections.abc import Iterator

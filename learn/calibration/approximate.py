@@ -1,4 +1,7 @@
-"""Real factors as integer mantissas and shifts: the only rounding of real numbers there is."""
+"""Real factors as integer mantissas and shifts, the rounding of everything calibration folds.
+
+Integers, once made, are rounded by `hqdm.golden.arithmetic.rounding` alone.
+"""
 
 import math
 
