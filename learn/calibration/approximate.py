@@ -1,7 +1,4 @@
-"""Real factors as integer mantissas and shifts, the rounding of everything calibration folds.
-
-Integers, once made, are rounded by `hqdm.golden.arithmetic.rounding` alone.
-"""
+"""Real factors as integer mantissas and shifts, largest magnitudes as exponents."""
 
 import math
 
