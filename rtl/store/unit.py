@@ -35,7 +35,7 @@ class StoreUnit(wiring.Component):
     With the descriptor's `row_scale` the second operand is the row factors instead.
 
     For each spatial tile and output word (= accumulator bank), for each pixel: the stages of
-    `hqdm.rtl.store.requantise.STAGES` on `store_lanes` channels per cycle, four cycles per word.
+    `hqdm.spec.stages.STORE` on `store_lanes` channels per cycle, four cycles per word.
 
     Throughput: one word in four cycles, one more cycle per bank; parameters are fetched one
     output word ahead, the second operand as far ahead as the reader allows. A group is issued
