@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from hqdm.spec.descriptor import DESCRIPTOR_BYTES, FIELDS, STEP_BYTES, STEP_FIELDS, Field
+from hqdm.spec.descriptor import DESCRIPTOR_BYTES, FIELDS, STEP_BYTES, STEP_FIELDS
+from hqdm.spec.field import Field
 from hqdm.spec.registers import REGISTERS, Control, Fault, Status
 
 PAGE = Path(__file__).parent.parent / "docs" / "registers.md"
@@ -35,9 +36,11 @@ def table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
 
 
 def fields(title: str, text: str, layout: tuple[Field, ...]) -> str:
-    """Section of one memory structure: byte offset of the word, bits, name, meaning."""
-    rows = [(f"0x{4 * f.word:02X}", bits(f), f"`{f.name}`", f.doc) for f in layout]
-    return f"## {title}\n\n{text}\n\n" + table(("offset", "bits", "field", "meaning"), rows)
+    """Section of one memory structure: offset of the word, bits, name, legal values, meaning."""
+    rows = [(f"0x{4 * f.word:02X}", bits(f), f"`{f.name}`", f.values, f.doc)
+            for f in sorted(layout, key=lambda f: f.shift)]
+    header = ("offset", "bits", "field", "legal", "meaning")
+    return f"## {title}\n\n{text}\n\n" + table(header, rows)
 
 
 def bits(field: Field) -> str:

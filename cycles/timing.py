@@ -8,7 +8,8 @@ Times are relative to START, the first cycle in which the units run.
 from math import ceil
 
 from hqdm.spec.config import Config
-from hqdm.spec.descriptor import FIELDS, STEP_FIELDS, Field
+from hqdm.spec.descriptor import FIELD, FIELDS, STEP_FIELDS
+from hqdm.spec.field import used_bits
 from hqdm.spec.stages import STORE_LATENCY, Stage, store_start
 
 # rtl/bus: reader, writer
@@ -52,14 +53,7 @@ PARAMETER_BEATS = 4     # M and bias of an output word
 STORE_REQUEST = 2       # from START to the first request of M
 STORE_GAP = 3           # from a request of the store to the next one
 NEVER = -(1 << 60)      # a time before everything
-
-
-def _words(fields: tuple[Field, ...]) -> int:
-    return max(f.word + -(-(f.lsb + f.bits) // 32) for f in fields)
-
-
-DESCRIPTOR_BITS = 32 * _words(FIELDS)
-STEP_BITS = 32 * _words(STEP_FIELDS)
+DESCRIPTOR_BITS, STEP_BITS = used_bits(FIELDS), used_bits(STEP_FIELDS)
 
 
 def second_at(stage: Stage) -> int:
@@ -88,7 +82,7 @@ def setup_cycles(config: Config, latency: int, interval: float = 1) -> int:
     per_beat = config.bus_bits // 32
     first = FETCH + FETCH_READ + latency
     layer = _taken(DESCRIPTOR_BITS // 32, per_beat, first, interval, 0)
-    asked = layer[next(f.word for f in FIELDS if f.name == "timesteps")] + ASK
+    asked = layer[FIELD["timesteps"].word] + ASK
     beats = -(-DESCRIPTOR_BITS // config.bus_bits)
     arrival = max(asked + FETCH_READ + latency, first + ceil(beats * interval))
     step = _taken(STEP_BITS // 32, per_beat, arrival, interval, layer[-1] + 1)

@@ -5,13 +5,13 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hqdm.spec.config import Config
-from hqdm.spec.descriptor import FIELDS, STEP_FIELDS, Field
+from hqdm.spec.descriptor import FIELDS, STEP_FIELDS
+from hqdm.spec.field import Field, used_bits
 
 
 def _layout(fields: tuple[Field, ...]) -> data.FlexibleLayout:
-    size = 32 * max(f.word + -(-(f.lsb + f.bits) // 32) for f in fields)
     return data.FlexibleLayout(
-        size, {f.name: data.Field(unsigned(f.bits), 32 * f.word + f.lsb) for f in fields})
+        used_bits(fields), {f.name: data.Field(unsigned(f.bits), f.shift) for f in fields})
 
 
 DESCRIPTOR_LAYOUT = _layout(FIELDS)

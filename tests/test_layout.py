@@ -28,7 +28,7 @@ firmware/compile/lowering/quantised firmware/compile/network firmware/compile/pr
 firmware/device/host_stages firmware/device/modes firmware/device/progress
 firmware/device/reproduce firmware/device/session firmware/device/transport
 firmware/device/transports/board firmware/device/transports/emulated
-firmware/device/transports/golden firmware/device/transports/nodes formal/btor formal/catalogue
+firmware/device/transports/nodes formal/btor formal/catalogue
 formal/defects formal/engine formal/frames formal/harness formal/properties/arithmetic
 formal/properties/bus formal/properties/cells formal/properties/layers formal/properties/queues
 formal/properties/store formal/properties/tokens formal/properties/weights formal/reach
@@ -42,7 +42,7 @@ learn/diffusion/files learn/diffusion/presets learn/evaluation/distance learn/ev
 learn/evaluation/inception learn/evaluation/neighbours learn/evaluation/report learn/qat/agreement
 learn/qat/calibrate learn/qat/rule learn/qat/trace learn/train/autoencoder learn/train/batches
 learn/train/interrupt learn/train/losses learn/train/options learn/train/report learn/train/state
-learn/train/unet rtl/bus/burst_log rtl/control/checks rtl/core rtl/interfaces rtl/load/beat
+learn/train/unet rtl/bus/burst_log rtl/core rtl/interfaces rtl/load/beat
 rtl/load/butterfly rtl/load/requests rtl/load/sequence rtl/load/walk rtl/load/writer
 rtl/multiply/accumulator rtl/multiply/array rtl/multiply/countdown rtl/multiply/loops
 rtl/multiply/operands rtl/multiply/sequencer rtl/store/lanes rtl/store/parameters

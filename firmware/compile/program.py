@@ -1,17 +1,16 @@
 """Compiled layers: descriptor, step table, memory images, addresses. One serves all timesteps."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
-from hqdm.cycles.tiling import TilePlan, hardware_order, plan, word_count
+from hqdm.cycles.tiling import TilePlan, plan, word_count
 from hqdm.firmware.compile.packing import pack_vector, pack_weights, weight_stream_bytes
 from hqdm.golden.parameters import Parameters
 from hqdm.spec.config import Config
-from hqdm.spec.descriptor import DESCRIPTOR_BYTES, STEP_BYTES, pack_descriptor, pack_step
-from hqdm.spec.fixed import NIBBLE, RESIDUAL_SHIFT, nibbles
+from hqdm.spec.descriptor import DESCRIPTOR_BYTES, STEP_BYTES, Descriptor
+from hqdm.spec.encoding import StepScales, encode_descriptor, encode_step
+from hqdm.spec.fixed import NIBBLE, nibbles
 from hqdm.spec.layer import Layer
 from hqdm.spec.stages import LOAD, STORE, in_core
-
-RESIDUAL_CODES = {"none": 0, "add": 1, "subtract": 2}
 
 
 class Allocator:
@@ -79,7 +78,7 @@ class Program:
     -------
     at: where everything is.
     output_bytes: length of the output image.
-    descriptor: field values, as hqdm.spec.descriptor.unpack would return them but for the magic.
+    descriptor: as it is in the image.
     pieces: (address, image) of everything that is the same for all runs.
     """
 
@@ -88,7 +87,7 @@ class Program:
     plan: TilePlan
     at: Extents
     output_bytes: int
-    descriptor: dict[str, int]
+    descriptor: Descriptor
     pieces: tuple[tuple[int, bytes], ...]
 
     @property
@@ -108,44 +107,10 @@ class Program:
         return self.at.output
 
 
-def step_values(layer: Layer, parameters: Parameters, timestep: int, bias: int) -> dict[str, int]:
-    """Step table entry `timestep`; `bias` is the address of its bias vector."""
-    folded = layer.load.order - hardware_order(layer)
-    return {
-        "load_multiplier": int(parameters.load_multiplier[timestep]),
-        "load_shift": int(parameters.load_shift[timestep]) - folded,
-        "low": -int(parameters.load_low[timestep]), "high": int(parameters.load_high[timestep]),
-        "step_multiplier": int(parameters.step_multiplier[timestep]),
-        "step_shift": int(parameters.step_shift[timestep]),
-        "residual_shift": int(parameters.residual_shift[timestep]) + RESIDUAL_SHIFT,
-        "bias": bias,
-    }
-
-
-def _shape_fields(layer: Layer, config: Config, tiles: TilePlan) -> dict[str, int]:
-    """Descriptor fields that follow from the layer and its tile plan."""
-    load, multiply = layer.load, layer.multiply
-    words = [config.words(c) for c in load.channels] + [0]
-    row_bytes = load.width * config.word_bytes
-    order = hardware_order(layer)
-    return {
-        "config_hash": config.hash,
-        "axis": int(load.axis == "width" and load.order > 0), "order": order,
-        "act_nibbles": nibbles(load.bits),
-        "weight_bits": min(multiply.bits, NIBBLE), "weight_nibbles": nibbles(multiply.bits),
-        "residual": RESIDUAL_CODES[layer.store.residual],
-        "row_scale": int(layer.store.stages.row_scale),
-        "kernel": multiply.kernel, "stride": multiply.stride, "padding": multiply.padding,
-        "upsample": load.upsample - 1,
-        "height": load.height, "width": load.width,
-        "out_height": layer.out_height, "out_width": layer.out_width,
-        "words0": words[0], "words1": words[1],
-        "out_words": config.words(multiply.out_channels),
-        "tile_rows": tiles.tile_rows, "chunk_words": tiles.chunk_words,
-        "chunks": tiles.chunks, "plane_words": tiles.plane_words,
-        "row_bytes0": words[0] * row_bytes, "row_bytes1": words[1] * row_bytes,
-        "timesteps": layer.timesteps,
-    }
+def step_scales(parameters: Parameters, timestep: int) -> StepScales:
+    """The scales of one timestep as plain integers."""
+    return StepScales(**{f.name: int(getattr(parameters, f.name)[timestep])
+                         for f in fields(StepScales)})
 
 
 def sizes(layer: Layer, config: Config) -> Extents:
@@ -167,10 +132,11 @@ def _images(layer: Layer, parameters: Parameters, config: Config, at: Extents,
     """Images of weights (if there are any), multipliers, biases and step table."""
     n, timesteps = config.n, range(layer.timesteps)
     vector = config.words(layer.multiply.out_channels) * config.word_bytes
-    steps = (step_values(layer, parameters, t, at.biases + t * vector) for t in timesteps)
+    steps = (encode_step(layer, step_scales(parameters, t), at.biases + t * vector)
+             for t in timesteps)
     pieces = [(at.multipliers, pack_vector(parameters.multipliers, n, "<u2")),
               (at.biases, b"".join(pack_vector(row, n, "<i2") for row in parameters.bias)),
-              (at.steps, b"".join(map(pack_step, steps)))]
+              (at.steps, b"".join(step.encode() for step in steps))]
     if parameters.weights.numel():
         weights = pack_weights(parameters.weights, layer.load.channels, layer.multiply.bits, n)
         pieces.append((at.weights, weights))
@@ -196,16 +162,14 @@ def encode_layer(layer: Layer, parameters: Parameters, config: Config, tiles: Ti
     parameters: checked; without weights (an empty tensor) the host writes them before each run.
     at: addresses, aligned to `Config.word_bytes`, `steps` and `descriptor` to their own sizes.
     """
-    fields = _shape_fields(layer, config, tiles) | {
-        "channel_shift": parameters.channel_shift,
-        "source0": at.sources[0], "source1": at.sources[1] if len(at.sources) > 1 else 0,
-        "second": at.second, "output": at.output,
-        "weights": at.weights, "multipliers": at.multipliers, "steps": at.steps,
-    }
+    descriptor = encode_descriptor(
+        layer, config, tiles, channel_shift=parameters.channel_shift, sources=at.sources,
+        second=at.second, output=at.output, weights=at.weights, multipliers=at.multipliers,
+        steps=at.steps)
     pieces = _images(layer, parameters, config, at)
-    pieces.append((at.descriptor, pack_descriptor(fields)))
+    pieces.append((at.descriptor, descriptor.encode()))
     return Program(layer=layer, config=config, plan=tiles, at=at,
-                   output_bytes=sizes(layer, config).output, descriptor=fields,
+                   output_bytes=sizes(layer, config).output, descriptor=descriptor,
                    pieces=tuple(pieces))
 
 

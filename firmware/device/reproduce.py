@@ -23,14 +23,8 @@ from hqdm.firmware.device.transport import Transport
 from hqdm.golden.layer import run_layer
 from hqdm.kit.tensor_file import Checkpoint, load_checkpoint, save_checkpoint
 from hqdm.spec import Config
-from hqdm.spec.descriptor import (
-    DESCRIPTOR_BYTES,
-    FIELDS,
-    STEP_BYTES,
-    STEP_FIELDS,
-    pack,
-    unpack,
-)
+from hqdm.spec.descriptor import Descriptor, StepEntry
+from hqdm.spec.field import Structure
 
 KIND = "reproducer"
 
@@ -139,21 +133,18 @@ def _snapshot(device: DeviceNetwork, node: NodeProgram, index: int, expected: Te
         descriptor=program.descriptor_address - base, output=program.output - base,
         timestep=device.entry(node), cycles=program.plan.cycles, pieces=pieces,
         expected=expected, got=got,
-        about={"fields": program.descriptor, "description": asdict(program.layer),
+        about={"fields": asdict(program.descriptor), "description": asdict(program.layer),
                "altered": altered_constants(program, device.transport)})
 
 
 def _moved(piece: str, image: bytes, base: int) -> bytes:
     """A descriptor or step table as it is in a memory that begins at 0, not at `base`."""
-    fields = {"descriptor": FIELDS, "steps": STEP_FIELDS}.get(piece)
-    if not base or fields is None:
+    kinds: dict[str, type[Structure]] = {"descriptor": Descriptor, "steps": StepEntry}
+    kind = kinds.get(piece)
+    if not base or kind is None:
         return image
-    size = DESCRIPTOR_BYTES if piece == "descriptor" else STEP_BYTES
-    wide = [f.name for f in fields if f.bits == 64]     # the addresses; 0 is none
-    entries = (unpack(fields, image[at:at + size]) for at in range(0, len(image), size))
-    return b"".join(
-        pack(fields, size // 4, entry | {n: entry[n] - base for n in wide if entry[n] >= base})
-        for entry in entries)
+    return b"".join(kind.decode(image[at:at + kind.SIZE]).moved(-base).encode()
+                    for at in range(0, len(image), kind.SIZE))
 
 
 def altered_constants(program: Program, transport: Transport) -> list[str]:

@@ -1,43 +1,56 @@
 """The checks of descriptor and step table entry, a 32-bit word at a time."""
 
+from functools import reduce
+from operator import or_
+
 from amaranth import *
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from hqdm.spec.config import Config
-from hqdm.spec.descriptor import FIELDS, MAGIC, STEP_FIELDS, Field
-from hqdm.spec.fixed import MAX_ORDER, MAX_SHIFT, RESIDUAL_SHIFT, quantised_magnitude, symmetric_max
+from hqdm.spec.descriptor import FIELD, FIELDS, STEP_FIELDS
+from hqdm.spec.field import Field
+from hqdm.spec.legal import (
+    Address,
+    Anything,
+    ConfigHash,
+    Constant,
+    Nonzero,
+    OneOf,
+    Range,
+    UpTo,
+    Without,
+)
 
-FIELD = {f.name: f for f in FIELDS}
-STEP_FIELD = {f.name: f for f in STEP_FIELDS}
-NONZERO = ("height", "width", "out_height", "out_width", "words0", "out_words", "tile_rows",
-           "chunk_words", "chunks", "plane_words", "timesteps")
-ADDRESSES = ("source0", "source1", "weights", "multipliers", "steps", "second", "output")
-
-
-def _zero(field: Field) -> str:
-    """The test for zero of a field that is a word or one half of it."""
-    return "zero" if field.bits == 32 else "high zero" if field.lsb else "low zero"
-
-
-def descriptor_tests() -> dict[int, list[str]]:
-    """Names of the tests that each word of the descriptor has to pass."""
-    tests = {FIELD["magic"].word: ["magic"], FIELD["config_hash"].word: ["hash"],
-             FIELD["order"].word: ["modes"], FIELD["kernel"].word: ["shape"]}
-    for name in NONZERO:
-        tests.setdefault(FIELD[name].word, []).append(_zero(FIELD[name]))
-    for name in ADDRESSES:
-        tests |= {FIELD[name].word: ["misaligned"], FIELD[name].word + 1: ["beyond"]}
-    return tests
+# Names of the tests of small fields, which share a word, by the first of them; two words with the
+# same fields at the same place share the test too. What has no name here goes by its field's.
+NAMES = {"magic": "magic", "config_hash": "hash", "order": "modes", "kernel": "shape",
+         "load_shift": "shift", "step_shift": "shift", "residual_shift": "align", "low": "bounds"}
+Tests = dict[int, dict[str, list[Field]]]
 
 
-def step_tests() -> dict[int, list[str]]:
-    """Names of the tests that each word of the step table entry has to pass."""
-    bias = STEP_FIELD["bias"].word
-    return {STEP_FIELD["load_multiplier"].word: ["low zero", "shift"],
-            STEP_FIELD["step_multiplier"].word: ["low zero", "shift"],
-            STEP_FIELD["residual_shift"].word: ["align"],
-            STEP_FIELD["low"].word: ["bounds"], bias: ["misaligned"], bias + 1: ["beyond"]}
+def word_tests(fields: tuple[Field, ...]) -> Tests:
+    """By word, what it has to pass: names of tests, each with the fields it looks at."""
+    tests: Tests = {}
+    for field in fields:
+        word = tests.setdefault(field.word, {})
+        match field.legal:
+            case Anything():
+                pass
+            case Address():
+                word["misaligned"] = [field]
+                tests[field.word + 1] = {"beyond": [field]}
+            case Nonzero():
+                half = "" if field.bits == 32 else "high " if field.lsb else "low "
+                word[f"{half}zero"] = [field]
+            case _:
+                begun = [t for t in word if not isinstance(word[t][0].legal, Nonzero)]
+                name = begun[0] if begun else NAMES.get(field.name, field.name)
+                word.setdefault(name, []).append(field)
+    return {word: names for word, names in tests.items() if names}
+
+
+TESTS, STEP_TESTS = word_tests(FIELDS), word_tests(STEP_FIELDS)
 
 
 class WordCheck(wiring.Component):
@@ -67,58 +80,76 @@ class WordCheck(wiring.Component):
             "bad": Out(1), "field": Out(5), "late": Out(1),
         })
 
-    def _field(self, name):
-        field = FIELD.get(name) or STEP_FIELD[name]
+    def _value(self, field):
         return self.word[field.lsb:field.lsb + field.bits]
 
-    def _good_modes(self):
-        one, two = self._field("act_nibbles"), self._field("weight_nibbles")
-        bits, residual = self._field("weight_bits"), self._field("residual")
-        yield self._field("order") <= MAX_ORDER
-        yield (one == 1) | (one == 2)
-        yield (two == 1) | (two == 2)
-        yield (bits >= 2) & (bits <= 4)
-        yield residual != 3
-        yield ~self._field("row_scale") | (residual == 0)
+    def _most(self, legal):
+        """The largest legal value, or None if there is more to know."""
+        match legal:
+            case UpTo():
+                return Mux(self.two_passes, legal.two_passes, legal.one_pass)
+            case Range(low=0):
+                return legal.high
+        return None
 
-    def _good_shape(self):
-        kernel, stride = self._field("kernel"), self._field("stride")
-        yield kernel[0]                 # 1 or 3
-        yield (stride == 1) | (stride == 2)
-        yield self._field("channel_shift") <= MAX_SHIFT
+    def _good(self, field):
+        value = self._value(field)
+        match field.legal:
+            case OneOf(values=values):
+                return self._one_of(value, set(values), set(range(1 << field.bits)))
+            case Without(other=other):
+                return ~value | (self._value(FIELD[other]) == 0)
+            case Range(low=low, high=high) if low:
+                return (value >= low) & (value <= high)
+        return value <= self._most(field.legal)
 
-    def _tests(self):
-        """What is bad about the word, by the name of the test."""
-        word, bits = self.word, self._config.address_bits
-        low = self._config.word_bytes.bit_length() - 1
-        most = Mux(self.two_passes, symmetric_max(8), quantised_magnitude(4, True))
-        return {
-            "magic": word != MAGIC, "hash": word != self._config.hash,
-            "modes": ~Cat(self._good_modes()).all(), "shape": ~Cat(self._good_shape()).all(),
-            "low zero": word[:16] == 0, "high zero": word[16:] == 0, "zero": word == 0,
-            "misaligned": Cat(word[:low], word[bits:]).any(),
-            "beyond": word[max(0, bits - 32):].any(),
-            "shift": self._field("load_shift") > MAX_SHIFT,
-            "align": self._field("residual_shift") > 2 * RESIDUAL_SHIFT,
-            "bounds": (self._field("low") > most) | (self._field("high") > most),
-        }
+    @staticmethod
+    def _one_of(value, legal, every):
+        """One comparison or one bit, where that tells."""
+        if len(every - legal) == 1:
+            return value != (every - legal).pop()
+        for bit in range(len(value)):
+            if legal == {v for v in every if v >> bit & 1}:
+                return value[bit]
+        return reduce(or_, (value == v for v in sorted(legal)))
+
+    def _bad(self, name, fields):
+        value, legal = self._value(fields[0]), fields[0].legal
+        bits, low = self._config.address_bits, self._config.word_bytes.bit_length() - 1
+        match name, legal:
+            case "misaligned", _:
+                return Cat(self.word[:low], self.word[bits:]).any()
+            case "beyond", _:
+                return self.word[max(0, bits - 32):].any()
+            case _, Nonzero():
+                return value == 0
+            case _, Constant():
+                return value != legal.value
+            case _, ConfigHash():
+                return value != self._config.hash
+        most = [self._most(field.legal) for field in fields]
+        if any(m is None for m in most):
+            return ~Cat(self._good(field) for field in fields).all()
+        return reduce(or_, (self._value(f) > m for f, m in zip(fields, most, strict=True)))
 
     def elaborate(self, platform):
         m = Module()
         failed, index, late = {}, Signal(6), Signal()
-        for name, bad in self._tests().items():
-            failed[name] = Signal(name=f"failed_{name.replace(' ', '_')}")
-            m.d.sync += failed[name].eq(bad)
+        for tests in (*TESTS.values(), *STEP_TESTS.values()):
+            for name, fields in tests.items():
+                if name not in failed:      # one test serves all words with a field at that place
+                    failed[name] = Signal(name=f"failed_{name.replace(' ', '_')}")
+                    m.d.sync += failed[name].eq(self._bad(name, fields))
         m.d.sync += [
             index.eq(Cat(self.index, self.entry)), self.bad.eq(0), self.field.eq(index),
-            late.eq(self.timestep >= self._field("timesteps")),
+            late.eq(self.timestep >= self._value(FIELD["timesteps"])),
             self.late.eq(late & (index == FIELD["timesteps"].word)),
         ]
         with m.Switch(index):
-            for offset, tests in ((0, descriptor_tests()), (32, step_tests())):
-                for word, names in tests.items():
+            for offset, words in ((0, TESTS), (32, STEP_TESTS)):
+                for word, tests in words.items():
                     with m.Case(offset + word):
-                        m.d.sync += self.bad.eq(Cat(failed[name] for name in names).any())
-                        if names == ["beyond"]:
+                        m.d.sync += self.bad.eq(Cat(failed[name] for name in tests).any())
+                        if "beyond" in tests:
                             m.d.sync += self.field[0].eq(0)     # the upper word of an address
         return m

@@ -4,10 +4,10 @@ from amaranth import *
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from hqdm.rtl.control.checks import FIELD, WordCheck
+from hqdm.rtl.control.checks import WordCheck
 from hqdm.rtl.interfaces import DESCRIPTOR_LAYOUT, STEP_LAYOUT, ReadPort
 from hqdm.spec.config import Config
-from hqdm.spec.descriptor import STEP_BYTES
+from hqdm.spec.descriptor import FIELD, STEP_BYTES
 from hqdm.spec.registers import Fault
 
 WORD_BITS = 32

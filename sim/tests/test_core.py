@@ -90,7 +90,7 @@ async def axi_errors(dut):
         """Code and address of the fault of a layer whose `channel` answers `response` once."""
         port, direction, field = CHANNELS[channel]
         program = start_layer(driver, "channel", 1)
-        address = program.descriptor[field] + CONFIG.word_bytes
+        address = getattr(program.descriptor, field) + CONFIG.word_bytes
         bench.inject(port, direction, address, address + 1, response)
         with pytest.raises(DeviceFault) as caught:
             driver.execute(program.descriptor_address, 0, 50_000)

@@ -1,6 +1,7 @@
 """Every fault in the Verilated core: raised by name and address, then a correct layer."""
 
 from collections.abc import Iterator
+from dataclasses import asdict, replace
 
 import pytest
 import torch
@@ -10,7 +11,7 @@ from hqdm.sim.compare_layer import Case, make_layer, random_case
 from hqdm.sim.runtime.device import MemoryModel, Response
 from hqdm.sim.transport import VerilatedTransport
 from hqdm.spec import config_by_name
-from hqdm.spec.descriptor import DESCRIPTOR_BYTES, FIELDS, MAGIC, STEP_BYTES, pack
+from hqdm.spec.descriptor import FIELD, MAGIC, STEP_BYTES
 from hqdm.spec.registers import Fault, Status
 
 CONFIG = config_by_name("n4")
@@ -68,10 +69,6 @@ def expect_fault(driver: Driver, descriptor: int, timestep: int = CASE.timestep)
     return caught.value
 
 
-def field_word(name: str) -> int:
-    return next(f.word for f in FIELDS if f.name == name)
-
-
 @pytest.mark.parametrize(("field", "value"), [
     ("magic", MAGIC ^ 1), ("order", 7), ("act_nibbles", 0), ("act_nibbles", 3),
     ("weight_bits", 1), ("weight_bits", 5), ("weight_nibbles", 0), ("weight_nibbles", 3),
@@ -86,13 +83,12 @@ def field_word(name: str) -> int:
 ])
 def test_illegal_descriptor(driver: Driver, field: str, value: int) -> None:
     program = prepare(driver).program
-    image = pack(FIELDS, DESCRIPTOR_BYTES // 4,
-                 {"magic": MAGIC} | program.descriptor | {field: value})
+    image = replace(program.descriptor, **{field: value}).encode()
     driver.transport.write_memory(program.descriptor_address, image)
     fault = expect_fault(driver, program.descriptor_address)
     wanted = Fault.CONFIG_MISMATCH if field == "config_hash" else Fault.BAD_DESCRIPTOR
     assert fault.fault is wanted
-    assert fault.address == program.descriptor_address + 4 * field_word(field)
+    assert fault.address == program.descriptor_address + 4 * FIELD[field].word
 
 
 @pytest.mark.parametrize("timestep", [3, 65535, 65536, (1 << 32) - 1])
@@ -100,7 +96,7 @@ def test_timestep_beyond_the_table(driver: Driver, timestep: int) -> None:
     program = prepare(driver).program
     fault = expect_fault(driver, program.descriptor_address, timestep)
     assert fault.fault is Fault.TIMESTEP
-    assert fault.address == program.descriptor_address + 4 * field_word("timesteps")
+    assert fault.address == program.descriptor_address + 4 * FIELD["timesteps"].word
 
 
 @pytest.mark.parametrize("offset", [4, 1 << 32])
@@ -112,7 +108,7 @@ def test_descriptor_at_a_bad_address(driver: Driver, offset: int) -> None:
 
 def regions(prepared: Prepared) -> dict[str, tuple[str, str, int, int]]:
     """What the core reads or writes: port, direction, first byte, byte of the error."""
-    program, fields = prepared.program, prepared.program.descriptor
+    program, fields = prepared.program, asdict(prepared.program.descriptor)
     steps = fields["steps"] + STEP_BYTES * CASE.timestep
     bias = program.pieces[3 + CASE.timestep][0]
     later = 5 * BURST_BYTES + CONFIG.bus_bytes
@@ -157,8 +153,7 @@ def test_axi_error(
     ("steps", Fault.STORE_READ_DECERR), ("output", Fault.STORE_WRITE_DECERR)])
 def test_address_beyond_the_memory(driver: Driver, field: str, fault: Fault) -> None:
     program = prepare(driver).program
-    image = pack(FIELDS, DESCRIPTOR_BYTES // 4,
-                 {"magic": MAGIC} | program.descriptor | {field: 2 * MEMORY})
+    image = replace(program.descriptor, **{field: 2 * MEMORY}).encode()
     driver.transport.write_memory(program.descriptor_address, image)
     caught = expect_fault(driver, program.descriptor_address)
     assert caught.fault is fault
@@ -177,8 +172,7 @@ def test_tile_beyond_the_buffers(
         op="conv1x1", channels=(8,), out_channels=4, height=20, width=20), timestep=0, seed=6)
     program = prepare(driver, large).program
     assert program.plan.chunk_words == 2
-    image = pack(FIELDS, DESCRIPTOR_BYTES // 4,
-                 {"magic": MAGIC} | program.descriptor | changes)
+    image = replace(program.descriptor, **changes).encode()
     driver.transport.write_memory(program.descriptor_address, image)
     caught = expect_fault(driver, program.descriptor_address, 0)
     assert caught.fault is fault and caught.address == address

@@ -43,8 +43,8 @@ def test_row_factors_are_in_every_channel_of_the_second_operand():
     got = prepared.run(sources, 1, second, factors).output
     assert torch.equal(got.values, run_layer(MIX, parameters, sources, 1, None, factors).values)
     program = prepared.program
-    assert program.descriptor["row_scale"] == 1 and program.descriptor["residual"] == 0
-    assert program.second == program.descriptor["second"] > 0
+    assert program.descriptor.row_scale == 1 and program.descriptor.residual == 0
+    assert program.second == program.descriptor.second > 0
     image = driver.transport.read_memory(program.second, program.output_bytes)
     lanes = unpack_activation(image, 5, 6, 1, config.n)
     assert all(torch.equal(lane, factors) for lane in lanes)
@@ -54,7 +54,7 @@ def test_without_row_scale_there_is_no_second_operand():
     plain = replace(MIX, store=Store())
     parameters = random_parameters(plain, torch.Generator().manual_seed(1))
     program = compile_layer(plain, parameters, PRESETS["n4"], Allocator(1 << 20, 8))
-    assert program.second == 0 and program.descriptor["row_scale"] == 0
+    assert program.second == 0 and program.descriptor.row_scale == 0
     with_factors = compile_layer(MIX, parameters, PRESETS["n4"], Allocator(1 << 20, 8))
     assert with_factors.output - program.output == program.output_bytes
 

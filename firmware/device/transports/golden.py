@@ -4,7 +4,7 @@ It proves driver and packing without RTL: nothing but registers and memory cross
 """
 
 import mmap
-from collections.abc import Callable
+from dataclasses import asdict
 
 import torch
 
@@ -20,17 +20,10 @@ from hqdm.golden.carrier import Carrier
 from hqdm.golden.layer import run_layer
 from hqdm.golden.parameters import Parameters
 from hqdm.spec.config import Config
-from hqdm.spec.descriptor import (
-    DESCRIPTOR_BYTES,
-    FIELDS,
-    MAGIC,
-    STEP_BYTES,
-    STEP_FIELDS,
-    Field,
-    unpack,
-)
-from hqdm.spec.fixed import MAX_ORDER, MAX_SHIFT, RESIDUAL_SHIFT, quantised_magnitude, symmetric_max
-from hqdm.spec.layer import Layer, Load, Multiply, Residual, Store
+from hqdm.spec.descriptor import FIELD, STEP_BYTES, Descriptor, StepEntry
+from hqdm.spec.encoding import decode_layer, decode_step
+from hqdm.spec.field import Structure
+from hqdm.spec.layer import Layer
 from hqdm.spec.registers import (
     ADDRESS,
     COUNTERS,
@@ -41,24 +34,6 @@ from hqdm.spec.registers import (
     Fault,
     Status,
 )
-from hqdm.spec.stages import StoreStages
-
-_FIELD = {f.name: f for f in FIELDS}
-_STEP_FIELD = {f.name: f for f in STEP_FIELDS}
-_RESIDUALS: tuple[Residual, ...] = ("none", "add", "subtract")
-_NONZERO = ("height", "width", "out_height", "out_width", "words0", "out_words", "tile_rows",
-            "chunk_words", "chunks", "plane_words", "timesteps")
-_ADDRESSES = ("source0", "source1", "weights", "multipliers", "steps", "second", "output")
-_CHECKS: dict[str, Callable[[int], bool]] = {
-    "order": lambda v: v <= MAX_ORDER,
-    "act_nibbles": lambda v: v in (1, 2),
-    "weight_bits": lambda v: v in (2, 3, 4),
-    "weight_nibbles": lambda v: v in (1, 2),
-    "residual": lambda v: v <= 2,
-    "kernel": lambda v: v in (1, 3),
-    "stride": lambda v: v in (1, 2),
-    "channel_shift": lambda v: v <= MAX_SHIFT,
-} | dict.fromkeys(_NONZERO, lambda v: v != 0)
 
 
 class _Refused(Exception):
@@ -150,130 +125,66 @@ class GoldenTransport(Transport):
             raise _Refused(fault, address) from error
 
     def _run(self, at: int) -> None:
-        fields = unpack(FIELDS, self._fetch(at, DESCRIPTOR_BYTES, Fault.STORE_READ_DECERR))
-        self._check_descriptor(at, fields)
+        d = Descriptor.decode(self._fetch(at, Descriptor.SIZE, Fault.STORE_READ_DECERR))
+        self._check(d, at, d)
         timestep = self._registers[ADDRESS["timestep"]]
-        if timestep >= fields["timesteps"]:
-            raise _Refused(Fault.TIMESTEP, _word_address(at, _FIELD["timesteps"]))
-        entry = fields["steps"] + STEP_BYTES * timestep
-        step = unpack(STEP_FIELDS, self._fetch(entry, STEP_BYTES, Fault.STORE_READ_DECERR))
-        most = symmetric_max(8) if fields["act_nibbles"] == 2 else quantised_magnitude(4, True)
-        for name in ("low", "high"):
-            if step[name] > most:
-                raise _Refused(Fault.BAD_DESCRIPTOR, _word_address(entry, _STEP_FIELD[name]))
+        if timestep >= d.timesteps:
+            raise _Refused(Fault.TIMESTEP, at + 4 * FIELD["timesteps"].word)
+        entry = d.steps + STEP_BYTES * timestep
+        step = StepEntry.decode(self._fetch(entry, STEP_BYTES, Fault.STORE_READ_DECERR))
+        self._check(step, entry, d)
         try:
-            layer = _layer(fields, step, self.config.n)
+            layer = decode_layer(d, step, self.config.n)
         except ValueError as error:     # legal field by field, yet no layer
             raise _Refused(Fault.BAD_DESCRIPTOR, at) from error
-        sources = self._sources(fields)
-        parameters = self._parameters(layer, fields, step)
+        sources = self._sources(d)
+        parameters = self._parameters(layer, d, step)
         second = factors = None
-        if fields["residual"]:
-            second = Carrier(self._second(fields), int(parameters.residual_shift[0]))
-        if fields["row_scale"]:
-            factors = self._second(fields)[0]       # the same in every channel
+        if d.residual:
+            second = Carrier(self._second(d), int(parameters.residual_shift[0]))
+        if d.row_scale:
+            factors = self._second(d)[0]        # the same in every channel
         output = run_layer(layer, parameters, sources, 0, second, factors)
         image = pack_activation(output.values, self.config.n)
-        self._fetch(fields["output"], len(image), Fault.STORE_WRITE_DECERR)
-        self._memory[self._span(fields["output"], len(image))] = image
+        self._fetch(d.output, len(image), Fault.STORE_WRITE_DECERR)
+        self._memory[self._span(d.output, len(image))] = image
 
-    def _check_descriptor(self, at: int, fields: dict[str, int]) -> None:
-        if fields["magic"] != MAGIC:
-            raise _Refused(Fault.BAD_DESCRIPTOR, at)
-        if fields["config_hash"] != self.config.hash:
-            raise _Refused(Fault.CONFIG_MISMATCH, _word_address(at, _FIELD["config_hash"]))
-        limit = 1 << self.config.address_bits
-        for field in FIELDS:
-            value, check = fields[field.name], _CHECKS.get(field.name)
-            bad = check is not None and not check(value)
-            if field.name == "row_scale":
-                bad = bool(value and fields["residual"])
-            if field.name in _ADDRESSES:
-                bad = value >= limit or value % self.config.word_bytes != 0
-            if bad:
-                raise _Refused(Fault.BAD_DESCRIPTOR, _word_address(at, field))
+    def _check(self, structure: Structure, at: int, descriptor: Descriptor) -> None:
+        """Refuse the first illegal field of what was read at `at`."""
+        field = structure.first_illegal(self.config, descriptor)
+        if field is not None:
+            mismatch = field == FIELD["config_hash"]
+            raise _Refused(Fault.CONFIG_MISMATCH if mismatch else Fault.BAD_DESCRIPTOR,
+                           at + 4 * field.word)
 
-    def _sources(self, fields: dict[str, int]) -> list[Carrier]:
-        names = ["0", "1"] if fields["words1"] else ["0"]
-        height, width, n = fields["height"], fields["width"], self.config.n
-        carriers = []
-        for i in names:
-            length = height * fields[f"row_bytes{i}"]
-            image = self._fetch(fields[f"source{i}"], length, Fault.LOAD_DECERR)
-            values = unpack_activation(image, fields[f"words{i}"] * n, height, width, n)
-            carriers.append(Carrier(values, 0))
+    def _sources(self, d: Descriptor) -> list[Carrier]:
+        sources = [(d.source0, d.words0, d.row_bytes0), (d.source1, d.words1, d.row_bytes1)]
+        n, carriers = self.config.n, []
+        for address, words, row_bytes in sources[:2 if d.words1 else 1]:
+            image = self._fetch(address, d.height * row_bytes, Fault.LOAD_DECERR)
+            carriers.append(Carrier(unpack_activation(image, words * n, d.height, d.width, n), 0))
         return carriers
 
-    def _second(self, fields: dict[str, int]) -> torch.Tensor:
-        n, height, width = self.config.n, fields["out_height"], fields["out_width"]
-        words = fields["out_words"]
-        length = height * width * words * self.config.word_bytes
-        image = self._fetch(fields["second"], length, Fault.STORE_READ_DECERR)
-        return unpack_activation(image, words * n, height, width, n)
+    def _second(self, d: Descriptor) -> torch.Tensor:
+        length = d.out_height * d.out_width * d.out_words * self.config.word_bytes
+        image = self._fetch(d.second, length, Fault.STORE_READ_DECERR)
+        n = self.config.n
+        return unpack_activation(image, d.out_words * n, d.out_height, d.out_width, n)
 
-    def _parameters(self, layer: Layer, fields: dict[str, int], step: dict[str, int]) -> Parameters:
+    def _parameters(self, layer: Layer, d: Descriptor, step: StepEntry) -> Parameters:
         """Parameters of one timestep, read back from memory."""
-        words = fields["words0"] + fields["words1"]
-        shape = (fields["out_words"], words, fields["kernel"], fields["weight_bits"],
-                 fields["weight_nibbles"], self.config.n)
-        weights = self._fetch(
-            fields["weights"], weight_stream_bytes(*shape), Fault.WEIGHT_DECERR)
-        vector = fields["out_words"] * self.config.word_bytes
+        shape = (d.out_words, d.words0 + d.words1, d.kernel, d.weight_bits, d.weight_nibbles,
+                 self.config.n)
+        weights = self._fetch(d.weights, weight_stream_bytes(*shape), Fault.WEIGHT_DECERR)
+        vector = d.out_words * self.config.word_bytes
         multipliers, bias = (
             unpack_vector(self._fetch(address, vector, Fault.STORE_READ_DECERR), dtype)
-            for address, dtype in ((fields["multipliers"], "<u2"), (step["bias"], "<i2")))
-        folded = _folded(fields)
+            for address, dtype in ((d.multipliers, "<u2"), (step.bias, "<i2")))
         zero = torch.zeros(1, dtype=torch.int64)
+        scales = {name: zero + value for name, value in asdict(decode_step(layer, step)).items()}
         return Parameters(
             weights=unpack_weights(weights, *shape),
-            load_multiplier=zero + step["load_multiplier"],
-            load_shift=zero + step["load_shift"] + folded,
-            load_low=zero - step["low"], load_high=zero + step["high"],
             multipliers=multipliers.clamp(min=1),   # the padding has zero sums and any M
-            channel_shift=fields["channel_shift"],
-            step_multiplier=zero + step["step_multiplier"],
-            step_shift=zero + step["step_shift"],
+            channel_shift=d.channel_shift,
             bias=bias.to(torch.int16).unsqueeze(0),     # (O) -> (T = 1, O)
-            residual_shift=zero + step["residual_shift"] - RESIDUAL_SHIFT,
-            source_exponent=zero, output_exponent=zero)
-
-
-def _word_address(at: int, field: Field) -> int:
-    return at + 4 * field.word
-
-
-def _folded(fields: dict[str, int]) -> int:
-    """1 if the driver folded upsampling into a rotation along the width."""
-    return fields["axis"] & fields["upsample"]
-
-
-def _layer(fields: dict[str, int], step: dict[str, int], n: int) -> Layer:
-    """The layer of one timestep a checked descriptor describes, on padded channels."""
-    channels = tuple(fields[w] * n for w in ("words0", "words1") if fields[w])
-    order = fields["order"] + _folded(fields)
-    bits, ranged = 8, False
-    if fields["act_nibbles"] == 1:
-        bits, ranged = _act_bits(step["low"], step["high"])
-    load = Load(
-        channels=channels, height=fields["height"], width=fields["width"],
-        upsample=1 + fields["upsample"],
-        axis=("width" if fields["axis"] else "channel") if order else "none", order=order,
-        bits=bits, ranged=ranged)
-    multiply = Multiply(
-        op="conv3x3" if fields["kernel"] == 3 else "conv1x1",
-        out_channels=fields["out_words"] * n, stride=fields["stride"],
-        padding=fields["padding"],
-        bits=8 if fields["weight_nibbles"] == 2 else fields["weight_bits"])
-    return Layer(name="device", load=load, multiply=multiply,
-                 store=Store(residual=_RESIDUALS[fields["residual"]],
-                             stages=StoreStages(row_scale=bool(fields["row_scale"]))))
-
-
-def _act_bits(low: int, high: int) -> tuple[int, bool]:
-    """The narrowest (bits, ranged) that has these bounds -low and high."""
-    for bits in (2, 3, 4):
-        if low == high == symmetric_max(bits):
-            return bits, False
-        if low + high <= quantised_magnitude(bits, True):
-            return bits, True
-    raise ValueError(f"bounds: wanted at most 16 levels, got -{low}..{high}")
+            source_exponent=zero, output_exponent=zero, **scales)

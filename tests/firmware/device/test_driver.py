@@ -13,11 +13,10 @@ from hqdm.golden.carrier import Carrier
 from hqdm.golden.layer import run_layer
 from hqdm.golden.random import random_factors, random_layer, random_parameters, random_sources
 from hqdm.spec import Layer, Load, Multiply, Store, config_by_name
-from hqdm.spec.descriptor import FIELDS, MAGIC, STEP_BYTES, STEP_FIELDS, pack, pack_step, unpack
+from hqdm.spec.descriptor import FIELD, MAGIC, STEP_BYTES, StepEntry
 from hqdm.spec.registers import Fault
 
 CONFIG = config_by_name("n4")
-TIMESTEPS_WORD = next(f.word for f in FIELDS if f.name == "timesteps")
 LAYER = Layer(
     name="small", load=Load(channels=(6, 4), height=4, width=4, axis="width", order=2),
     multiply=Multiply(op="conv3x3", out_channels=5, padding=1), store=Store(residual="add"),
@@ -101,12 +100,11 @@ def fault_of(field, value):
     driver = device()
     parameters, _, _ = operands(LAYER, 1)
     program = driver.prepare(LAYER, parameters).program
-    image = pack(FIELDS, 64, {"magic": MAGIC} | program.descriptor | {field: value})
+    image = replace(program.descriptor, **{field: value}).encode()
     driver.transport.write_memory(program.descriptor_address, image)
     with pytest.raises(DeviceFault) as caught:
         driver.execute(program.descriptor_address, 1, 1000)
-    word = next(f.word for f in FIELDS if f.name == field)
-    assert caught.value.address == program.descriptor_address + 4 * word
+    assert caught.value.address == program.descriptor_address + 4 * FIELD[field].word
     assert caught.value.fault.name in str(caught.value)
     driver.soft_reset()
     check(driver, LAYER, 1)
@@ -119,9 +117,9 @@ def test_bounds_the_quantiser_has_not(bits, changes):
     driver, layer = device(), replace(LAYER, load=replace(LAYER.load, bits=bits))
     parameters, _, _ = operands(layer, 1)
     program = driver.prepare(layer, parameters).program
-    entry = program.descriptor["steps"] + STEP_BYTES
-    good = unpack(STEP_FIELDS, driver.transport.read_memory(entry, STEP_BYTES))
-    driver.transport.write_memory(entry, pack_step(good | changes))
+    entry = program.descriptor.steps + STEP_BYTES
+    good = StepEntry.decode(driver.transport.read_memory(entry, STEP_BYTES))
+    driver.transport.write_memory(entry, replace(good, **changes).encode())
     with pytest.raises(DeviceFault) as caught:
         driver.execute(program.descriptor_address, 1, 1000)
     assert caught.value.fault is Fault.BAD_DESCRIPTOR and caught.value.address == entry + 12
@@ -131,9 +129,9 @@ def test_seventeen_levels_are_no_layer():
     """The core would run them, the compiler never makes them."""
     driver = device()
     program = driver.prepare(LAYER, operands(LAYER, 1)[0]).program
-    entry = program.descriptor["steps"] + STEP_BYTES
-    good = unpack(STEP_FIELDS, driver.transport.read_memory(entry, STEP_BYTES))
-    driver.transport.write_memory(entry, pack_step(good | {"low": 8, "high": 8}))
+    entry = program.descriptor.steps + STEP_BYTES
+    good = StepEntry.decode(driver.transport.read_memory(entry, STEP_BYTES))
+    driver.transport.write_memory(entry, replace(good, low=8, high=8).encode())
     with pytest.raises(DeviceFault) as caught:
         driver.execute(program.descriptor_address, 1, 1000)
     assert caught.value.fault is Fault.BAD_DESCRIPTOR
@@ -160,7 +158,7 @@ def test_descriptor_of_another_configuration():
 def test_addresses_beyond_the_memory(field, fault):
     driver = device()
     program = driver.prepare(LAYER, operands(LAYER, 0)[0]).program
-    image = pack(FIELDS, 64, {"magic": MAGIC} | program.descriptor | {field: 1 << 30})
+    image = replace(program.descriptor, **{field: 1 << 30}).encode()
     driver.transport.write_memory(program.descriptor_address, image)
     with pytest.raises(DeviceFault) as caught:
         driver.execute(program.descriptor_address, 0, 1000)
@@ -176,7 +174,8 @@ def test_timestep_beyond_the_table():
     with pytest.raises(DeviceFault) as caught:
         driver.execute(prepared.program.descriptor_address, 3, 1000)
     assert caught.value.fault is Fault.TIMESTEP
-    assert caught.value.address == prepared.program.descriptor_address + TIMESTEPS_WORD * 4
+    word = FIELD["timesteps"].word
+    assert caught.value.address == prepared.program.descriptor_address + 4 * word
 
 
 def test_wrong_device():

@@ -1,4 +1,4 @@
-"""Fetch against the spec packers: fields, entry of the timestep, first bad word."""
+"""Fetch against the spec codec: fields, entry of the timestep, first bad word."""
 
 import pytest
 from amaranth.sim import Simulator
@@ -7,11 +7,13 @@ from hqdm.rtl.control.fetch import Fetch
 from hqdm.spec import PRESETS
 from hqdm.spec.descriptor import (
     DESCRIPTOR_BYTES,
+    FIELD,
     FIELDS,
     STEP_BYTES,
+    STEP_FIELD,
     STEP_FIELDS,
-    pack_descriptor,
-    pack_step,
+    Descriptor,
+    StepEntry,
 )
 from hqdm.spec.registers import Fault
 
@@ -37,9 +39,9 @@ def fetch(layer=None, timestep=0, address=BASE, steps=None, pause=1, hold=0):
 
     `pause`: cycles between two beats, `hold`: cycles that a request waits.
     """
-    image = {BASE: pack_descriptor(GOOD | (layer or {}))}
+    image = {BASE: Descriptor(**GOOD | (layer or {})).encode()}
     for t in range(3):
-        image[STEPS + STEP_BYTES * t] = pack_step(step(t) | (steps or {}))
+        image[STEPS + STEP_BYTES * t] = StepEntry(**step(t) | (steps or {})).encode()
     memory = bytearray(1 << 14)
     for at, data in image.items():
         memory[at:at + len(data)] = data
@@ -101,8 +103,8 @@ def fetch(layer=None, timestep=0, address=BASE, steps=None, pause=1, hold=0):
     return result
 
 
-def word(name, fields=FIELDS):
-    return 4 * next(f.word for f in fields if f.name == name)
+def word(name, fields=FIELD):
+    return 4 * fields[name].word
 
 
 @pytest.mark.parametrize("timestep", [0, 1, 2])
@@ -180,7 +182,7 @@ def test_a_timestep_beyond_the_table():
 def test_a_bad_step_entry(field, value):
     result = fetch(timestep=2, steps={field: value})
     assert result["fault"] == Fault.BAD_DESCRIPTOR
-    assert result["address"] == STEPS + 2 * STEP_BYTES + word(field, STEP_FIELDS)
+    assert result["address"] == STEPS + 2 * STEP_BYTES + word(field, STEP_FIELD)
 
 
 @pytest.mark.parametrize("name", ["low", "high"])
@@ -190,7 +192,7 @@ def test_bounds_of_one_and_of_two_passes(name, passes, most):
     assert good["fault"] == Fault.NONE and good["step"][name] == most
     bad = fetch({"act_nibbles": passes}, steps={name: most + 1})
     assert bad["fault"] == Fault.BAD_DESCRIPTOR
-    assert bad["address"] == STEPS + word(name, STEP_FIELDS)
+    assert bad["address"] == STEPS + word(name, STEP_FIELD)
 
 
 @pytest.mark.parametrize("offset", [CONFIG.bus_bytes, 1 << 40])

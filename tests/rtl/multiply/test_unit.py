@@ -1,6 +1,7 @@
 """MultiplyUnit against the golden partial sums: the whole loop nest, operands given, sums read."""
 
 import random
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -107,7 +108,7 @@ class Bench:
             for i in range(request.beats):
                 while self.pause():
                     await ctx.tick()
-                at = request.address - d["weights"] + i * self.config.bus_bytes
+                at = request.address - d.weights + i * self.config.bus_bytes
                 beat = image[at:at + self.config.bus_bytes]
                 assert len(beat) == self.config.bus_bytes, "read beyond the weight stream"
                 ctx.set(read.beat.payload, int.from_bytes(beat, "little"))
@@ -144,7 +145,7 @@ class Bench:
             self.busy += [self.cycle] if busy else []
 
     async def main(self, ctx):
-        for name, value in self.program.descriptor.items():
+        for name, value in asdict(self.program.descriptor).items():
             ctx.set(self.dut.layer[name], value)
         ctx.set(self.dut.start, 1)
         await ctx.tick()

@@ -16,7 +16,6 @@ from hqdm.firmware.device.driver import ConfigMismatch, DeviceFault, Driver
 from hqdm.firmware.device.transports.emulated import MEMORY_BASE, EmulatedBoard
 from hqdm.firmware.device.transports.uio import UioInterrupt, open_uio
 from hqdm.spec import config_by_name
-from hqdm.spec.descriptor import FIELDS, MAGIC, pack
 from hqdm.spec.registers import ADDRESS, Fault
 
 CONFIG = config_by_name("n4")
@@ -66,7 +65,7 @@ def test_a_fault_and_after_it(board, layer, tmp_path):
         program = driver.prepare(layer.layer, layer.parameters).program
         for fault, change in ((Fault.LOAD_DECERR, {"source0": MEMORY_BASE - 64}),
                               (Fault.STORE_WRITE_DECERR, {"output": MEMORY_BASE + (1 << 20)})):
-            image = pack(FIELDS, 64, {"magic": MAGIC} | program.descriptor | change)
+            image = replace(program.descriptor, **change).encode()
             transport.write_memory(program.descriptor_address, image)
             with pytest.raises(DeviceFault) as caught:
                 driver.execute(program.descriptor_address, 0, 1000)
