@@ -1,12 +1,16 @@
 """The accelerator core: load, multiply, store between an AXI4-Lite port and three AXI4 masters."""
 
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
 from amaranth import *
-from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from hqdm.rtl.bus.reader import AxiReader
 from hqdm.rtl.bus.registers import RegisterBank
 from hqdm.rtl.bus.writer import AxiWriter
+from hqdm.rtl.component import Component
 from hqdm.rtl.control.controller import Controller
 from hqdm.rtl.control.counters import Counters, IdleCause
 from hqdm.rtl.control.fetch import Fetch
@@ -18,7 +22,36 @@ from hqdm.spec.config import Config
 from hqdm.spec.registers import IDENTITY, REGISTER_SPACE_BITS
 
 
-class Core(wiring.Component):
+class Engines(NamedTuple):
+    """The AXI engines. The controller's faults and the counters of beats have these names too."""
+
+    load: AxiReader
+    weight: AxiReader
+    store_read: AxiReader
+    store_write: AxiWriter
+
+
+class Units(NamedTuple):
+    """What is in reset unless a layer runs."""
+
+    load: LoadUnit
+    multiply: MultiplyUnit
+    store: StoreUnit
+
+
+def _add(m, reset, name: str, component: Any, also=False) -> Any:
+    """`component` as a submodule, in reset with the core and while `also`; returns it.
+
+    The clock domain has no reset, so that a register has one condition, not two.
+    """
+    m.submodules[name] = ResetInserter(reset | also)(component)
+    return component
+
+
+Add = Callable[..., Any]    # `_add` with its first two arguments
+
+
+class Core(Component):
     """Everything of docs/architecture.md: one layer per START, the same program for every timestep.
 
     Parameters
@@ -49,58 +82,49 @@ class Core(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         m.domains.sync = ClockDomain("sync", reset_less=True)
-        self._reset = reset = Signal(init=1)
+        reset = Signal(init=1, name="_reset")
         m.d.sync += reset.eq(~self.aresetn)
         m.d.comb += ClockSignal().eq(self.aclk)
-        registers = self._add(m, "registers", RegisterBank())
-        control = self._add(m, "control", Controller(self._config))
+        add = partial(_add, m, reset)
+        registers = add("registers", RegisterBank())
+        control = add("control", Controller(self._config))
         connect(m, flipped(self.s_axil), registers.axil)
-        self._engines(m, control)
-        fetch = self._fetch(m, registers, control)
-        units = self._units(m, control, fetch)
-        self._connect_memory(m, control, fetch, units)
+        engines = self._engines(m, add, control)
+        fetch = self._fetch(m, add, registers, control)
+        units = self._units(m, add, control, fetch, engines)
+        self._connect_memory(m, control, fetch, units, engines)
         self._registers(m, registers, control)
-        self._count(m, registers, control, units)
+        self._count(m, add, registers, control, units, engines)
         return m
 
-    def _add(self, m, name, component, also=False):
-        """`component` as a submodule, in reset with the core and while `also`; returns it.
-
-        The clock domain has no reset, so that a register has one condition, not two.
-        """
-        m.submodules[name] = ResetInserter(self._reset | also)(component)
-        return component
-
-    def _engines(self, m, control):
+    def _engines(self, m, add: Add, control: Controller) -> Engines:
         """The four AXI engines; they report faults and obey `abort`."""
         config = self._config
-        self._load_reader = self._add(m, "load_reader", AxiReader(config))
-        # a weight tile is n/2 beats: room for two tiles and the latency between them
-        self._weight_reader = self._add(
-            m, "weight_reader", AxiReader(config, max(64, 2 * config.n)))
-        self._store_reader = self._add(m, "store_reader", AxiReader(config))
-        self._writer = self._add(m, "writer", AxiWriter(config))
-        connect(m, self._load_reader.axi, flipped(self.m_axi_load))
-        connect(m, self._weight_reader.axi, flipped(self.m_axi_weight))
-        store = self.m_axi_store
-        for engine in (self._store_reader, self._writer):
+        engines = Engines(
+            load=add("load_reader", AxiReader(config)),
+            # a weight tile is n/2 beats: room for two tiles and the latency between them
+            weight=add("weight_reader", AxiReader(config, max(64, 2 * config.n))),
+            store_read=add("store_reader", AxiReader(config)),
+            store_write=add("writer", AxiWriter(config)))
+        connect(m, engines.load.axi, flipped(self.m_axi_load))
+        connect(m, engines.weight.axi, flipped(self.m_axi_weight))
+        # one port for both: three channels are the reader's, the other two the writer's
+        for engine in (engines.store_read, engines.store_write):
             for name, member in engine.axi.signature.members.items():
-                inner, outer = getattr(engine.axi, name), getattr(store, name)
+                inner, outer = getattr(engine.axi, name), getattr(self.m_axi_store, name)
                 m.d.comb += inner.eq(outer) if member.flow is In else outer.eq(inner)
-        engines = {"load": self._load_reader, "weight": self._weight_reader,
-                   "store_read": self._store_reader, "store_write": self._writer}
-        for name, engine in engines.items():
+        for name, engine in engines._asdict().items():
+            report = control.engine(name)
             m.d.comb += [
-                engine.abort.eq(control.abort),
-                getattr(control, f"{name}_fault").eq(engine.fault),
-                getattr(control, f"{name}_decerr").eq(engine.decerr),
-                getattr(control, f"{name}_address").eq(engine.fault_address),
+                engine.abort.eq(control.abort), report.fault.eq(engine.fault),
+                report.decerr.eq(engine.decerr), report.address.eq(engine.fault_address),
             ]
-        m.d.comb += control.idle.eq(Cat(e.idle for e in engines.values()).all())
+        m.d.comb += control.idle.eq(Cat(engine.idle for engine in engines).all())
+        return engines
 
-    def _fetch(self, m, registers, control):
+    def _fetch(self, m, add: Add, registers: RegisterBank, control: Controller) -> Fetch:
         """Descriptor and step table entry."""
-        fetch = self._add(m, "fetch", Fetch(self._config), control.abort)
+        fetch = add("fetch", Fetch(self._config), control.abort)
         m.d.comb += [
             fetch.start.eq(control.fetch_start),
             fetch.address.eq(Cat(registers.descriptor_low, registers.descriptor_high)),
@@ -110,13 +134,14 @@ class Core(wiring.Component):
         ]
         return fetch
 
-    def _units(self, m, control, fetch):
+    def _units(self, m, add: Add, control: Controller, fetch: Fetch, engines: Engines) -> Units:
         """Load, multiply and store, in reset unless a layer runs."""
-        config = self._config
-        load = self._add(m, "load", LoadUnit(config), ~control.running)
-        multiply = self._add(m, "multiply", MultiplyUnit(config), ~control.running)
-        store = self._add(m, "store", StoreUnit(config), ~control.running)
-        for unit in (load, multiply, store):
+        config, resting = self._config, ~control.running
+        units = load, multiply, store = Units(
+            load=add("load", LoadUnit(config), resting),
+            multiply=add("multiply", MultiplyUnit(config), resting),
+            store=add("store", StoreUnit(config), resting))
+        for unit in units:
             m.d.comb += [unit.layer.eq(fetch.layer), unit.start.eq(control.start)]
         m.d.comb += [load.step.eq(fetch.step), store.step.eq(fetch.step)]
         connect(m, load.write, multiply.write)
@@ -126,19 +151,20 @@ class Core(wiring.Component):
             control.operand_overflow.eq(load.overflow),
             control.sum_overflow.eq(multiply.overflow),
             # the layer ends when the memory has acknowledged the last write
-            control.layer_done.eq(store.done & self._writer.idle),
+            control.layer_done.eq(store.done & engines.store_write.idle),
         ]
-        return load, multiply, store
+        return units
 
-    def _connect_memory(self, m, control, fetch, units):
+    def _connect_memory(self, m, control: Controller, fetch: Fetch, units: Units,
+                        engines: Engines) -> None:
         """Units to engines; the store reader serves the fetch unit until the layer runs."""
         load, multiply, store = units
         owned = Signal()        # a layer runs; a cycle later, long before it reads anything
         m.d.sync += owned.eq(control.running)
-        connect(m, load.read, self._load_reader.port)
-        connect(m, multiply.read, self._weight_reader.port)
-        connect(m, store.word, self._writer.word)
-        port = self._store_reader.port
+        connect(m, load.read, engines.load.port)
+        connect(m, multiply.read, engines.weight.port)
+        connect(m, store.word, engines.store_write.word)
+        port = engines.store_read.port
         for unit, selected in ((fetch, ~owned), (store, owned)):
             with m.If(selected):
                 m.d.comb += [
@@ -152,7 +178,7 @@ class Core(wiring.Component):
                 unit.read.beat.payload.eq(port.beat.payload),
             ]
 
-    def _registers(self, m, registers, control):
+    def _registers(self, m, registers: RegisterBank, control: Controller) -> None:
         """Register bank to controller."""
         m.d.comb += [
             registers.identity.eq(IDENTITY), registers.config_hash.eq(self._config.hash),
@@ -164,30 +190,29 @@ class Core(wiring.Component):
             self.interrupt.eq(registers.irq_status[0] & registers.irq_enable[0]),
         ]
 
-    def _count(self, m, registers, control, units):
+    def _count(self, m, add: Add, registers: RegisterBank, control: Controller, units: Units,
+               engines: Engines) -> None:
         """Performance counters and the watchdog's idea of progress."""
         load, multiply, store = units
-        counters = self._add(m, "counters", Counters())
-        cause = self._add(m, "cause", IdleCause())
-        beats = {"load_beats": self._load_reader, "weight_beats": self._weight_reader,
-                 "store_read_beats": self._store_reader, "store_write_beats": self._writer}
+        counters = add("counters", Counters())
+        cause = add("cause", IdleCause())
         m.d.comb += [
             cause.running.eq(control.running), cause.busy.eq(multiply.busy),
             cause.wait_operands.eq(multiply.wait_operands),
             cause.wait_weights.eq(multiply.wait_weights),
             cause.load_memory.eq(load.waiting_memory),
             cause.weight_memory.eq(multiply.waiting_memory),
-            cause.store_memory.eq(store.waiting_memory | (store.done & ~self._writer.idle)),
+            cause.store_memory.eq(store.waiting_memory | (store.done & ~engines.store_write.idle)),
             counters.clear.eq(control.begin),
         ]
         # counted a cycle later, so that what the units say may come late in its cycle
         m.d.sync += counters.count.cycles.eq(control.active)
         for name in cause.cause.shape().members:
             m.d.sync += counters.count[name].eq(control.active & cause.cause[name])
-        for name, engine in beats.items():
-            m.d.sync += counters.count[name].eq(engine.handshake & control.active)
+        for name, engine in engines._asdict().items():
+            m.d.sync += counters.count[f"{name}_beats"].eq(engine.handshake & control.active)
         m.d.comb += [registers.counter_slot.eq(counters.slot),
                      registers.counter_value.eq(counters.value)]
-        moved, progress = Cat(e.handshake for e in beats.values()).any(), Signal()
+        moved, progress = Cat(engine.handshake for engine in engines).any(), Signal()
         m.d.sync += progress.eq(moved | multiply.busy | control.begin)
         m.d.comb += control.progress.eq(progress)

@@ -1,15 +1,15 @@
 """Addresses of the bursts in flight, so that an error response can be blamed on its burst."""
 
 from amaranth import *
-from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from hqdm.rtl.bus.queue import BLOCK
+from hqdm.rtl.component import Component
 from hqdm.rtl.counting import change
 
 
-class BurstLog(wiring.Component):
+class BurstLog(Component):
     """Queue of burst addresses with a count of the bursts in flight.
 
     One `push` and one `pop` per cycle. Pushing while `full` or popping while `empty` is the

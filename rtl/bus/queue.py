@@ -1,17 +1,18 @@
 """A queue in block RAM for a writer that counts the room itself."""
 
 from amaranth import *
-from amaranth.lib import stream, wiring
+from amaranth.lib import stream
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+from hqdm.rtl.component import Component
 from hqdm.rtl.counting import change
 
 # in block RAM, without logic for a read and a write of the same entry at once, which never happen
 BLOCK = {"ram_style": "block", "no_rw_check": 1}
 
 
-class CreditQueue(wiring.Component):
+class CreditQueue(Component):
     """Queue without a ready on its way in: the writer never pushes more than fits.
 
     One entry in and one out per cycle. Latency: `latency` cycles from `push` to `o.valid`; the

@@ -1,11 +1,12 @@
 """Linear reads over AXI4: requests in, bursts out, beats back in request order."""
 
 from amaranth import *
-from amaranth.lib import data, wiring
+from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
 from hqdm.rtl.bus.burst_log import BurstLog
 from hqdm.rtl.bus.queue import CreditQueue
+from hqdm.rtl.component import Component
 from hqdm.rtl.interfaces import BEATS_BITS, AxiRead, ReadPort
 from hqdm.spec.config import BURST_BEATS, Config
 
@@ -22,7 +23,7 @@ def burst_layout(config: Config) -> data.StructLayout:
     return data.StructLayout({"valid": 1, "address": config.address_bits, "more": 4})
 
 
-class AxiReader(wiring.Component):
+class AxiReader(Component):
     """Splits linear reads into INCR bursts of at most 16 beats and returns the beats in order.
 
     A burst ends at the next multiple of 16 beats, so it never crosses a 4 KB boundary. It is

@@ -1,9 +1,9 @@
 """AXI4-Lite register bank, generated from `hqdm.spec.registers`."""
 
 from amaranth import *
-from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from hqdm.rtl.component import Component
 from hqdm.rtl.interfaces import AxiLite
 from hqdm.spec.registers import (
     ADDRESS,
@@ -31,7 +31,7 @@ def _members(register: Register) -> dict:
     return {name: Out(32, init=RESET.get(name, 0))}
 
 
-class RegisterBank(wiring.Component):
+class RegisterBank(Component):
     """The registers of `hqdm.spec.registers.REGISTERS` behind AXI4-Lite.
 
     One access at a time in each direction; address and data of a write may come in any order.

@@ -1,17 +1,17 @@
 """Writes of channel words over AXI4: one two-beat burst per word."""
 
 from amaranth import *
-from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from hqdm.rtl.bus.burst_log import BurstLog
 from hqdm.rtl.bus.queue import CreditQueue
+from hqdm.rtl.component import Component
 from hqdm.rtl.counting import change
 from hqdm.rtl.interfaces import WRITE_WORDS, AxiWrite, WordWrite
 from hqdm.spec.config import Config
 
 
-class AxiWriter(wiring.Component):
+class AxiWriter(Component):
     """Writes each word as one INCR burst of two beats at its (word aligned) address.
 
     AW and W move independently, W never ahead of its AW; `bready` is always 1. No output depends

@@ -4,9 +4,9 @@ from functools import reduce
 from operator import or_
 
 from amaranth import *
-from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from hqdm.rtl.component import Component
 from hqdm.spec.config import Config
 from hqdm.spec.descriptor import FIELD, FIELDS, STEP_FIELDS
 from hqdm.spec.field import Field
@@ -53,7 +53,7 @@ def word_tests(fields: tuple[Field, ...]) -> Tests:
 TESTS, STEP_TESTS = word_tests(FIELDS), word_tests(STEP_FIELDS)
 
 
-class WordCheck(wiring.Component):
+class WordCheck(Component):
     """Whether a word of the descriptor or of the step table entry is bad.
 
     Latency: `latency` cycles from a word to `bad`, `field` and `late`; one word per cycle.

@@ -1,17 +1,18 @@
 """Performance counters: cycles by cause and beats by port."""
 
 from amaranth import *
-from amaranth.lib import data, wiring
+from amaranth.lib import data
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+from hqdm.rtl.component import Component
 from hqdm.spec.registers import COUNTERS
 from hqdm.spec.stalls import STALL_COUNTERS
 
 NAMES = tuple(name for name, _ in COUNTERS)
 
 
-class Counters(wiring.Component):
+class Counters(Component):
     """One 32-bit counter per entry of `hqdm.spec.registers.COUNTERS`; wraps after 2^32.
 
     The counters are the entries of a small memory with one adder. Between two visits of a counter
@@ -61,7 +62,7 @@ class Counters(wiring.Component):
         return m
 
 
-class IdleCause(wiring.Component):
+class IdleCause(Component):
     """Why the array is idle in this cycle, as counter increments; exactly one of six is high.
 
     Members

@@ -1,9 +1,10 @@
 """Fetches the descriptor and the step table entry, and checks every field the core relies on."""
 
 from amaranth import *
-from amaranth.lib import data, wiring
+from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
+from hqdm.rtl.component import Component
 from hqdm.rtl.control.checks import WordCheck
 from hqdm.rtl.interfaces import DESCRIPTOR_LAYOUT, STEP_LAYOUT, ReadPort
 from hqdm.spec.config import Config
@@ -15,7 +16,7 @@ WORD_BITS = 32
 WORD = data.StructLayout({"bits": WORD_BITS, "index": 5, "entry": 1, "valid": 1})
 
 
-class Fetch(wiring.Component):
+class Fetch(Component):
     """Reads the descriptor at ``address`` and the step entry of ``timestep`` into registers.
 
     ``start`` begins; ``done`` is high when both are in and checked, or ``fault`` is set. The entry

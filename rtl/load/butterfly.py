@@ -1,9 +1,10 @@
 """The stages of the streaming Hadamard: butterflies between lanes and between beats."""
 
 from amaranth import *
-from amaranth.lib import memory, wiring
+from amaranth.lib import memory
 from amaranth.lib.wiring import In, Out
 
+from hqdm.rtl.component import Component
 from hqdm.rtl.load.beat import Beat
 from hqdm.spec.fixed import MAX_ORDER
 
@@ -15,7 +16,7 @@ def _registers(lanes, bits, name):
     return [Signal(signed(bits), name=f"{name}{lane}", reset_less=True) for lane in range(lanes)]
 
 
-class LaneStage(wiring.Component):
+class LaneStage(Component):
     """Butterfly between the lanes l and l + 2**bit; adds one bit; latency 1 advance.
 
     The registers are in front of the adders. What is added to lane l when the stage is enabled
@@ -54,7 +55,7 @@ class LaneStage(wiring.Component):
         return m
 
 
-class BlockPhase(wiring.Component):
+class BlockPhase(Component):
     """Control of one time stage: which half of a block comes in, and what leaves the line.
 
     Beats of a run come one per advance, so a beat is the first of its half if `slot`, the count
@@ -104,7 +105,7 @@ class BlockPhase(wiring.Component):
         return m
 
 
-class TimeStage(wiring.Component):
+class TimeStage(Component):
     """Butterfly between the beats t and t + delay of every block of 2 * delay beats.
 
     A single-path delay-feedback stage: the first half of a block, a, enters the delay line while

@@ -4,6 +4,7 @@ from amaranth import *
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from hqdm.rtl.component import Component
 from hqdm.rtl.load.beat import Beat
 from hqdm.rtl.load.butterfly import SLOT_BITS, LaneStage, TimeStage
 from hqdm.spec.fixed import MAX_ORDER
@@ -61,7 +62,7 @@ def stage_bits(lanes, bits):
     return front[:-1], lines, front[-1]
 
 
-class Hadamard(wiring.Component):
+class Hadamard(Component):
     """Unnormalised Sylvester transform (entries +1 and -1) of blocks of 2**order values.
 
     out[i] = sum_j (-1)**popcount(i & j) * in[j], exact.

@@ -3,9 +3,9 @@
 from itertools import pairwise
 
 from amaranth import *
-from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from hqdm.rtl.component import Component
 from hqdm.rtl.load.beat import Beat
 from hqdm.rtl.product import product
 from hqdm.rtl.rounding import floor, narrow, one_hot, registered, window
@@ -16,7 +16,7 @@ WIDE_BITS = 8       # of q before it is split
 COARSE, COARSE_STEPS = 8, 5     # shifts of 0, 8 … 32; |r * multiplier| is below 2**38
 
 
-class Quantiser(wiring.Component):
+class Quantiser(Component):
     """q = clamp(rhe(r * multiplier, shift), -low, high), whole or a signed 4-bit nibble of it.
 
     With `split`, nibble 0 is ((q + 8) & 15) - 8 and nibble 1 is (q - nibble 0) / 16; without, the

@@ -1,13 +1,14 @@
 """The chunks that have been requested and whose data are still to come."""
 
 from amaranth import *
-from amaranth.lib import memory, wiring
+from amaranth.lib import memory
 from amaranth.lib.wiring import In, Out
 
+from hqdm.rtl.component import Component
 from hqdm.rtl.load.sequence import CHUNK
 
 
-class ChunkQueue(wiring.Component):
+class ChunkQueue(Component):
     """A queue of chunks in block memory, from the side of the requests to that of the data.
 
     Deeper than beats can be ahead (a chunk has two at least), so `full` is never seen; it is there

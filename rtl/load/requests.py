@@ -1,9 +1,10 @@
 """The requests of the load unit: an address generator that runs ahead of the data."""
 
 from amaranth import *
-from amaranth.lib import stream, wiring
+from amaranth.lib import stream
 from amaranth.lib.wiring import In, Out
 
+from hqdm.rtl.component import Component
 from hqdm.rtl.interfaces import BEATS_BITS, DESCRIPTOR_LAYOUT, read_request
 from hqdm.rtl.load.sequence import CHUNK, ChunkSequence, by_width
 from hqdm.spec.config import Config
@@ -117,7 +118,7 @@ class _Cursor:
         return ~self._wide & self._both
 
 
-class LoadRequests(wiring.Component):
+class LoadRequests(Component):
     """Linear reads of the chunks of a layer, in the order the data are used.
 
     Per nibble and row: along the channels, per pixel one request for the chunk's words of each

@@ -1,9 +1,10 @@
 """The outer loops of load: spatial tiles, output words, chunks."""
 
 from amaranth import *
-from amaranth.lib import data, wiring
+from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
+from hqdm.rtl.component import Component
 from hqdm.rtl.interfaces import DESCRIPTOR_LAYOUT
 
 CHUNK = data.StructLayout({
@@ -29,7 +30,7 @@ def by_width(m, layer):
     return wide
 
 
-class ChunkSequence(wiring.Component):
+class ChunkSequence(Component):
     """What is loaded, chunk by chunk, in the order of docs/architecture.md.
 
     for each tile of output rows y0 … y1: for each output word, if chunks > 1: for each chunk

@@ -4,6 +4,7 @@ from amaranth import *
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect
 
+from hqdm.rtl.component import Component
 from hqdm.rtl.interfaces import DESCRIPTOR_LAYOUT, STEP_LAYOUT, OperandWrite, ReadPort
 from hqdm.rtl.load.beat import Beat
 from hqdm.rtl.load.hadamard import Hadamard
@@ -17,7 +18,7 @@ from hqdm.spec.fixed import CARRIER_BITS, QUANTISED_BITS
 from hqdm.spec.stages import LOAD, in_core
 
 
-class LoadUnit(wiring.Component):
+class LoadUnit(Component):
     """Fills the operand buffer, chunk by chunk: u = clamp(rhe(x * H * m, s), low, high) * H.
 
     Three counters walk the same loops: `LoadRequests` runs ahead, the data side tags the beats

@@ -1,14 +1,14 @@
 """The inner loops of load: how many beats a chunk has, and where in a chunk a beat is."""
 
 from amaranth import *
-from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from hqdm.rtl.component import Component
 from hqdm.rtl.interfaces import DESCRIPTOR_LAYOUT
 from hqdm.rtl.load.sequence import CHUNK, by_width
 
 
-class BeatCounter(wiring.Component):
+class BeatCounter(Component):
     """Counts the beats of a chunk, whatever their order: nibbles, rows, words, pixels, 2 beats.
 
     Down counters, one step per cycle. The chunk is kept, so that its giver may move on.
@@ -51,7 +51,7 @@ class BeatCounter(wiring.Component):
         return m
 
 
-class BeatWalk(wiring.Component):
+class BeatWalk(Component):
     """Counts the beats of a chunk: nibble, row, then pixel and word (or word and pixel), beat.
 
     Down counters, one step per cycle, the first no earlier than the cycle after `load`. The chunk

@@ -1,9 +1,9 @@
 """Operands into the operand buffer: addresses and the hand-over of its halves."""
 
 from amaranth import *
-from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from hqdm.rtl.component import Component
 from hqdm.rtl.interfaces import DESCRIPTOR_LAYOUT, OperandWrite
 from hqdm.rtl.load.beat import Beat
 from hqdm.rtl.load.sequence import CHUNK, by_width
@@ -11,7 +11,7 @@ from hqdm.rtl.load.walk import BeatWalk
 from hqdm.spec.config import Config
 
 
-class OperandWriter(wiring.Component):
+class OperandWriter(Component):
     """Writes the beats of a chunk to (nibble * chunk_words + word) * plane_words + pixel.
 
     The address is kept by additions: along the channels the next word is `plane_words` away and

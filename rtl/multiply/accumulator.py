@@ -1,10 +1,11 @@
 """The partial sums: two banks of int32 per output channel, one filled while one is stored."""
 
 from amaranth import *
-from amaranth.lib import data, wiring
+from amaranth.lib import data
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+from hqdm.rtl.component import Component
 from hqdm.rtl.interfaces import AccumulatorRead
 from hqdm.spec.config import Config
 
@@ -23,7 +24,7 @@ def control_layout(config: Config) -> data.StructLayout:
     })
 
 
-class Accumulator(wiring.Component):
+class Accumulator(Component):
     """Two banks of n x acc_words int32 partial sums, filled and stored in turn.
 
     ``bank[address][c] = (first ? 0 : bank[address][c]) + (sums[c] << 4 * shift)``

@@ -1,9 +1,10 @@
 """The weight-stationary systolic array."""
 
 from amaranth import *
-from amaranth.lib import data, wiring
+from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
+from hqdm.rtl.component import Component
 from hqdm.rtl.multiply.cell import CELLS, PairSum, registered
 from hqdm.spec.config import Config
 
@@ -22,7 +23,7 @@ def _delay(m, source, cycles, name):
     return stages
 
 
-class ArrayRow(wiring.Component):
+class ArrayRow(Component):
     """One input channel: n / 2 cells, each with one operand and two weights, see `cell.py`.
 
     ``below[c] = above[c] + operand * weight[c]``, three cycles after the operand meets cell c / 2,
@@ -92,7 +93,7 @@ class ArrayRow(wiring.Component):
         return m
 
 
-class SystolicArray(wiring.Component):
+class SystolicArray(Component):
     """Weight-stationary n x n array: row = input channel, column = output channel.
 
     Computes ``sums[c] = sum over r of operands[r] * weight[r][c]`` for every column of operands.

@@ -5,8 +5,9 @@ twice, beside its multiplier and beside its adder.
 """
 
 from amaranth import *
-from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
+
+from hqdm.rtl.component import Component
 
 WEIGHT_BITS = 4
 NATIVE_BITS = 32    # simulators multiply so many bits as they are, fewer with masks
@@ -213,7 +214,7 @@ class PairSum:
         return Cat(low[:-1], ~low[-1], low[-1], high, Const(0, 1))
 
 
-class Product(wiring.Component):
+class Product(Component):
     """One cell's products alone, as the array has them, for checks over all inputs.
 
     ``products[c] = operand * weights[c]``. Latency: 3 cycles. Throughput: one pair per cycle.

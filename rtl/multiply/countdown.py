@@ -1,11 +1,12 @@
 """A loop counter that costs a comparison less than one that counts up."""
 
 from amaranth import *
-from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from hqdm.rtl.component import Component
 
-class Countdown(wiring.Component):
+
+class Countdown(Component):
     """Counts from ``load`` to 1, which is when ``last`` says so.
 
     ``reload`` comes before ``step``. Either shows in the next cycle.

@@ -1,9 +1,10 @@
 """The loop nest below the pixels: what each pass multiplies, one pass ahead of the array."""
 
 from amaranth import *
-from amaranth.lib import data, wiring
+from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
+from hqdm.rtl.component import Component
 from hqdm.rtl.interfaces import DESCRIPTOR_LAYOUT
 from hqdm.rtl.multiply.countdown import Countdown
 from hqdm.spec.config import Config
@@ -25,7 +26,7 @@ def pass_layout(config: Config) -> data.StructLayout:
         **dict.fromkeys(flags, 1)})
 
 
-class Loops(wiring.Component):
+class Loops(Component):
     """Counters of the loop nest below the pixels.
 
     for tile: for out word: for chunk: for word: for dy: for dx: for weight nibble: for act nibble.

@@ -1,15 +1,16 @@
 """The double-buffered operand buffer between load and multiply."""
 
 from amaranth import *
-from amaranth.lib import data, wiring
+from amaranth.lib import data
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+from hqdm.rtl.component import Component
 from hqdm.rtl.interfaces import OperandWrite
 from hqdm.spec.config import Config
 
 
-class OperandBuffer(wiring.Component):
+class OperandBuffer(Component):
     """Two halves of ``buffer_words`` words of n rotated-back operands.
 
     The load unit fills one half while the array reads the other. Read latency: 1 cycle.

@@ -1,9 +1,10 @@
 """The multiply sequencer: walks the pixels of each pass and gathers operands for the array."""
 
 from amaranth import *
-from amaranth.lib import data, wiring
+from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
+from hqdm.rtl.component import Component
 from hqdm.rtl.interfaces import DESCRIPTOR_LAYOUT
 from hqdm.rtl.multiply.accumulator import MIN_PASS, control_layout
 from hqdm.rtl.multiply.loops import Loops, pass_layout
@@ -19,7 +20,7 @@ def pipe(m, signal, cycles, name):
     return signal
 
 
-class Pixels(wiring.Component):
+class Pixels(Component):
     """Walks the output pixels of a pass, row by row, one per ``advance``.
 
     address = base + ((row >> up) - first row) * width + (column >> up), by addition: `stride` more
@@ -105,7 +106,7 @@ class Pixels(wiring.Component):
                 m.d.sync += first_odd.eq(odd)
 
 
-class Sequencer(wiring.Component):
+class Sequencer(Component):
     """Issues one column of operands per cycle, pass after pass, without a bubble.
 
     A pass needs: a weight tile in the shadow weights (``loaded``), unless it is the second nibble

@@ -1,9 +1,9 @@
 """The multiply unit: operand buffer, weight stream, array and partial sums joined."""
 
 from amaranth import *
-from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
+from hqdm.rtl.component import Component
 from hqdm.rtl.interfaces import DESCRIPTOR_LAYOUT, AccumulatorRead, OperandWrite, ReadPort
 from hqdm.rtl.multiply.accumulator import Accumulator
 from hqdm.rtl.multiply.array import SystolicArray
@@ -13,7 +13,7 @@ from hqdm.rtl.multiply.weights import WeightLoader
 from hqdm.spec.config import Config
 
 
-class MultiplyUnit(wiring.Component):
+class MultiplyUnit(Component):
     """Operand beats in, int32 partial sums out, by the loop nest of docs/architecture.md.
 
     Meets the load unit through ``bank_free`` / ``bank_done`` and the store unit through the tokens

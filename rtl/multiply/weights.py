@@ -1,16 +1,17 @@
 """The weight stream: reads, unpacks and pushes weight tiles into the array."""
 
 from amaranth import *
-from amaranth.lib import data, stream, wiring
+from amaranth.lib import data, stream
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+from hqdm.rtl.component import Component
 from hqdm.rtl.interfaces import DESCRIPTOR_LAYOUT, ReadPort
 from hqdm.rtl.multiply.countdown import Countdown
 from hqdm.spec.config import Config
 
 
-class WeightRequests(wiring.Component):
+class WeightRequests(Component):
     """Read requests for the weight tiles, one per tile, the whole stream once per spatial tile.
 
     Members
@@ -86,7 +87,7 @@ def extended(row, n: int):
                      Mux(row.other, weight(2 * c, 2), weight(4 * c, 4))) for c in range(n)))
 
 
-class WeightUnpack(wiring.Component):
+class WeightUnpack(Component):
     """Bus beats to rows of n weights: beats of 8 units of n bits, rows of 2, 3 or 4 units.
 
     One row per cycle while beats come; the bits that pad a tile to whole beats are dropped. A beat
@@ -149,7 +150,7 @@ class WeightUnpack(wiring.Component):
         return m
 
 
-class WeightLoader(wiring.Component):
+class WeightLoader(Component):
     """Prefetches weight tiles and pushes them into the shadow weights of the array.
 
     Two tiles are held in a row memory. A tile is pushed, one row per cycle without a pause, once it

@@ -3,9 +3,10 @@
 from itertools import pairwise
 
 from amaranth import *
-from amaranth.lib import data, wiring
+from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
+from hqdm.rtl.component import Component
 from hqdm.rtl.product import product
 from hqdm.rtl.rounding import floor, narrow, one_hot, registered, saturate, settle, window
 from hqdm.spec.fixed import CARRIER_BITS, MID_BITS, MULTIPLIER_BITS, RESIDUAL_SHIFT, SHIFT_BITS
@@ -43,7 +44,7 @@ def shifted(m, x, sixteens, shift, least, bits, name):
     return x
 
 
-class Scale(wiring.Component):
+class Scale(Component):
     """o = sat(rhe(i * multiplier, shift)), per lane: the multiplier of a channel, static shift.
 
     Latency 5 (partial products, sum, two of shifting, rounding with saturation), one group per
@@ -81,7 +82,7 @@ class Scale(wiring.Component):
         return m
 
 
-class StepScale(wiring.Component):
+class StepScale(Component):
     """o + up = sat16(rhe(i * multiplier, shift)), per lane: the multiplier of the timestep.
 
     Latency 5 (a way to the multipliers, partial products, sum, coarse shift, fine shift with
@@ -122,7 +123,7 @@ class StepScale(wiring.Component):
         return m
 
 
-class RowScale(wiring.Component):
+class RowScale(Component):
     """o = sat24(rhe(i * mantissa, shift)) or i, per lane. Latency 4, one group per cycle.
 
     Without `enable` the factor is 1, so that the latency is always the same.
@@ -172,7 +173,7 @@ class RowScale(wiring.Component):
         return mantissa, fours[-1]
 
 
-class Add(wiring.Component):
+class Add(Component):
     """o = sat16(i + addend + up), per lane, or its complement. Latency 1, one group per cycle.
 
     As ~x = -x - 1 and saturation commutes with it, x - y is ~(~x + y): a complement before and
@@ -203,7 +204,7 @@ class Add(wiring.Component):
         return m
 
 
-class Align(wiring.Component):
+class Align(Component):
     """o + up = sat16(rhe(i * 2**15, shift)), per lane: the second operand at another exponent.
 
     A multiplier is the shifter: i * 2**(15 - shift), or for shifts from 16 on

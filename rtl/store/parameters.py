@@ -1,11 +1,12 @@
 """M and bias of an output word, double-buffered: one set is used while the next is fetched."""
 
 from amaranth import *
-from amaranth.lib import data, stream, wiring
+from amaranth.lib import data, stream
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from hqdm.rtl.bus.queue import BLOCK
+from hqdm.rtl.component import Component
 from hqdm.rtl.store.lanes import CARRIER, lanes_of
 from hqdm.spec.config import Config
 from hqdm.spec.fixed import MULTIPLIER_BITS
@@ -34,7 +35,7 @@ def read_group(m, port, group, layout, name):
     return chosen
 
 
-class ParameterSets(wiring.Component):
+class ParameterSets(Component):
     """Two sets of the n multipliers and n biases of an output word.
 
     A set is written from four beats (M low, M high, bias low, bias high) as soon as it is free.

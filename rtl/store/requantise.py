@@ -3,9 +3,10 @@
 from typing import NamedTuple
 
 from amaranth import *
-from amaranth.lib import data, wiring
+from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
+from hqdm.rtl.component import Component
 from hqdm.rtl.store.lanes import (
     ALIGN_SHIFT_BITS,
     CARRIER,
@@ -77,7 +78,7 @@ class Sums(NamedTuple):
     o: data.View
 
 
-class Requantise(wiring.Component):
+class Requantise(Component):
     """The stages of `hqdm.spec.stages.STORE` on `lanes` partial sums per cycle; no flow control.
 
     Latency: `latency` cycles from `sums`. Operands that enter later have to be there

@@ -1,10 +1,11 @@
 """What the store unit reads from memory, in the order in which it is used."""
 
 from amaranth import *
-from amaranth.lib import stream, wiring
+from amaranth.lib import stream
 from amaranth.lib.wiring import In, Out
 
 from hqdm.rtl.bus.queue import CreditQueue
+from hqdm.rtl.component import Component
 from hqdm.rtl.interfaces import BEATS_BITS, DESCRIPTOR_LAYOUT, ReadPort
 from hqdm.rtl.store.second import has_second
 from hqdm.rtl.store.walk import TileWalk
@@ -14,7 +15,7 @@ REQUESTS_AHEAD = 64     # a reader with 64 beats never has as many requests of t
 PARAMETERS, SECOND = 0, 1
 
 
-class StoreReads(wiring.Component):
+class StoreReads(Component):
     """Fetches M, bias and second operand, and sorts the beats that come back.
 
     For each spatial tile and output word: M, bias, then, if the layer has a second operand, its

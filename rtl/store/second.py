@@ -1,11 +1,12 @@
 """The second operand (or row factors): words fetched ahead, read a lane group at a time."""
 
 from amaranth import *
-from amaranth.lib import stream, wiring
+from amaranth.lib import stream
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from hqdm.rtl.bus.queue import BLOCK
+from hqdm.rtl.component import Component
 from hqdm.rtl.counting import change
 from hqdm.rtl.store.lanes import CARRIER, lanes_of
 from hqdm.rtl.store.parameters import read_group
@@ -19,7 +20,7 @@ def has_second(layer):
     return (layer.residual != 0) | layer.row_scale
 
 
-class SecondOperand(wiring.Component):
+class SecondOperand(Component):
     """Queue of words of the second operand.
 
     Words are claimed when their pixel is issued and read some cycles later, in order, the group

@@ -3,9 +3,10 @@
 from itertools import pairwise
 
 from amaranth import *
-from amaranth.lib import data, wiring
+from amaranth.lib import data
 from amaranth.lib.wiring import In, Out, connect, flipped
 
+from hqdm.rtl.component import Component
 from hqdm.rtl.counting import change
 from hqdm.rtl.interfaces import (
     DESCRIPTOR_LAYOUT,
@@ -29,7 +30,7 @@ AHEAD = SUMS_LATENCY - READ_LATENCY     # cycles from a group issued to the read
 TAG = data.StructLayout({"valid": 1, "group": 2, "set": 1, "last": 1, "final": 1})
 
 
-class StoreUnit(wiring.Component):
+class StoreUnit(Component):
     """Requantises the accumulator banks of a layer, adds bias and second operand, writes words.
 
     With the descriptor's `row_scale` the second operand is the row factors instead.

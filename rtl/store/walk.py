@@ -1,14 +1,14 @@
 """The order in which the store unit visits the output."""
 
 from amaranth import *
-from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from hqdm.rtl.component import Component
 from hqdm.rtl.interfaces import DESCRIPTOR_LAYOUT
 from hqdm.spec.config import Config
 
 
-class TileWalk(wiring.Component):
+class TileWalk(Component):
     """Pixels of the output words of the spatial tiles, with the address of each word.
 
     ``for s in tiles: for o in out_words: for pixel in the rows of the tile`` and

@@ -77,21 +77,22 @@ def test_a_layer_ends_with_one_interrupt():
 
 
 @pytest.mark.parametrize("decerr", [0, 1])
-@pytest.mark.parametrize("engine", ENGINES, ids=lambda e: e[0])
-def test_an_engine_fault_is_latched_and_drained(engine, decerr):
-    bench, (name, *codes) = Bench(), engine
+@pytest.mark.parametrize("name", ENGINES)
+def test_an_engine_fault_is_latched_and_drained(name, decerr):
+    bench, codes = Bench(), ENGINES[name]
 
     async def body(ctx):
         dut = bench.dut
+        engine = dut.engine(name)
         await bench.start(ctx)
-        ctx.set(getattr(dut, f"{name}_fault"), 1)
-        ctx.set(getattr(dut, f"{name}_decerr"), decerr)
-        ctx.set(getattr(dut, f"{name}_address"), 0x1230)
+        ctx.set(engine.fault, 1)
+        ctx.set(engine.decerr, decerr)
+        ctx.set(engine.address, 0x1230)
         ctx.set(dut.layer_done, 1)          # a fault in the last cycle is still a fault
         await ctx.delay(1e-9)
         assert ctx.get(dut.interrupt_set)
         await ctx.tick()
-        ctx.set(getattr(dut, f"{name}_fault"), 0)
+        ctx.set(engine.fault, 0)
         ctx.set(dut.layer_done, 0)
         assert bench.status(ctx) == {Status.FAULT, Status.DRAINING}
         assert ctx.get(dut.fault_code) == codes[decerr] and ctx.get(dut.fault_address) == 0x1230
