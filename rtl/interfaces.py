@@ -21,7 +21,7 @@ STEP_LAYOUT = _layout(STEP_FIELDS)
 class AxiRead(wiring.Signature):
     """AR and R channels of an AXI4 port, seen from the master."""
 
-    def __init__(self, address_bits, data_bits):
+    def __init__(self, address_bits: int, data_bits: int):
         super().__init__({
             "arid": Out(1), "araddr": Out(address_bits), "arlen": Out(8), "arsize": Out(3),
             "arburst": Out(2), "arvalid": Out(1), "arready": In(1),
@@ -33,7 +33,7 @@ class AxiRead(wiring.Signature):
 class AxiWrite(wiring.Signature):
     """AW, W and B channels of an AXI4 port, seen from the master."""
 
-    def __init__(self, address_bits, data_bits):
+    def __init__(self, address_bits: int, data_bits: int):
         super().__init__({
             "awid": Out(1), "awaddr": Out(address_bits), "awlen": Out(8), "awsize": Out(3),
             "awburst": Out(2), "awvalid": Out(1), "awready": In(1),
@@ -43,10 +43,20 @@ class AxiWrite(wiring.Signature):
         })
 
 
+def is_error(response):
+    """Whether `rresp` or `bresp` is SLVERR (2) or DECERR (3), not OKAY or EXOKAY."""
+    return response[1]
+
+
+def is_decerr(error):
+    """Which of the two an error is: DECERR, not SLVERR."""
+    return error[0]
+
+
 class AxiReadWrite(wiring.Signature):
     """All five channels of an AXI4 port, seen from the master."""
 
-    def __init__(self, address_bits, data_bits):
+    def __init__(self, address_bits: int, data_bits: int):
         read, write = AxiRead(address_bits, data_bits), AxiWrite(address_bits, data_bits)
         super().__init__({**dict(write.members), **dict(read.members)})
 
@@ -54,7 +64,7 @@ class AxiReadWrite(wiring.Signature):
 class AxiLite(wiring.Signature):
     """AXI4-Lite with 32-bit data, seen from the master."""
 
-    def __init__(self, address_bits):
+    def __init__(self, address_bits: int):
         super().__init__({
             "awaddr": Out(address_bits), "awprot": Out(3), "awvalid": Out(1), "awready": In(1),
             "wdata": Out(32), "wstrb": Out(4), "wvalid": Out(1), "wready": In(1),

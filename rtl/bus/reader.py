@@ -1,5 +1,7 @@
 """Linear reads over AXI4: requests in, bursts out, beats back in request order."""
 
+from typing import Any, NamedTuple
+
 from amaranth import *
 from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
@@ -7,7 +9,7 @@ from amaranth.lib.wiring import In, Out
 from hqdm.rtl.bus.burst_log import BurstLog
 from hqdm.rtl.bus.queue import CreditQueue
 from hqdm.rtl.component import Component
-from hqdm.rtl.interfaces import BEATS_BITS, AxiRead, ReadPort
+from hqdm.rtl.interfaces import BEATS_BITS, AxiRead, ReadPort, is_decerr, is_error
 from hqdm.spec.config import BURST_BEATS, Config
 
 
@@ -21,6 +23,13 @@ def check_fifo_beats(beats: int) -> None:
 def burst_layout(config: Config) -> data.StructLayout:
     """The next burst: `more` beats after the first one."""
     return data.StructLayout({"valid": 1, "address": config.address_bits, "more": 4})
+
+
+class Burst(NamedTuple):
+    """The next burst and when it goes: `issue` is high for the one cycle that takes it."""
+
+    next: Any       # of `burst_layout`
+    issue: Signal
 
 
 class AxiReader(Component):
@@ -82,28 +91,37 @@ class AxiReader(Component):
         config, axi = self._config, self.axi
         m.submodules.log = log = BurstLog(config.address_bits, config.max_outstanding)
         pending, draining, flush = Signal(), Signal(), Signal()
-        self._issue = Signal(name="issue")
-        burst = self._burst = Signal(burst_layout(config), name="burst")
+        burst: Any = Signal(burst_layout(config))
+        issue = Signal()
+        following = Burst(burst, issue)
         m.d.comb += [
             flush.eq(self.abort | draining),
             self.idle.eq(~pending & ~burst.valid & ~axi.arvalid & log.empty),
-            log.push.eq(self._issue), log.address.eq(burst.address),
+            log.push.eq(issue), log.address.eq(burst.address),
             log.pop.eq(axi.rvalid & axi.rlast),
         ]
         m.d.sync += [draining.eq(self.abort | (draining & ~self.idle)),
                      self.handshake.eq(axi.rvalid)]
-        self._split(m, flush, pending)
-        room, fits = self._buffer(m, flush), Signal()
+        self._split(m, following, flush, pending)
+        room, fits = self._buffer(m, following, flush), Signal()
         # known a cycle later, so that the comparison is no part of the issue
-        m.d.sync += fits.eq(burst.valid & ~self._issue & ~log.full & (room > burst.more))
-        m.d.comb += self._issue.eq(burst.valid & fits & ~axi.arvalid & ~flush)
-        self._offer(m)
+        m.d.sync += fits.eq(burst.valid & ~issue & ~log.full & (room > burst.more))
+        m.d.comb += issue.eq(burst.valid & fits & ~axi.arvalid & ~flush)
+        self._offer(m, following)
         self._report(m, flush, log.answered)
         return m
 
-    def _split(self, m, flush, pending):
-        """The request being split: its next burst goes to `burst`."""
-        config, request, burst = self._config, self.port.request, self._burst
+    def _split(self, m, following: Burst, flush, pending) -> None:
+        """The request being split: its next burst goes to `following`.
+
+        Memory is seen as rows of 16 beats. A request is a run of beats that begins at `place` in
+        its first row; each burst ends where its row ends, and only the first can begin inside one:
+
+            row 0   . . . . . . . . . . . a b c d e     place 11: 5 beats, `more` = 4 = ~11
+            row 1   f g h i j k l m n o p q r s t u     place 0: 16 beats
+            row 2   v w x . . . . . . . . . . . . .     `last`: what is left fits into the row
+        """
+        (burst, issue), config, request = following, self._config, self.port.request
         address, beats = Signal(config.address_bits), Signal(BEATS_BITS)
         beat_bits = (config.bus_bytes - 1).bit_length()
         row, place = address[beat_bits + 4:], address[beat_bits:beat_bits + 4]
@@ -111,17 +129,18 @@ class AxiReader(Component):
         m.d.comb += [
             least.eq(beats[:5] - 1),
             last.eq((beats[5:] == 0) & (least <= ~place)),
-            split.eq(pending & (~burst.valid | self._issue)),
+            split.eq(pending & (~burst.valid | issue)),
             request.ready.eq(~pending & ~flush),
         ]
-        with m.If(self._issue):
+        with m.If(issue):
             m.d.sync += burst.valid.eq(0)
         with m.If(split):
             m.d.sync += [
                 burst.valid.eq(1), burst.address.eq(address),
                 burst.more.eq(Mux(last, least, ~place)),
                 row.eq(row + 1), place.eq(0), pending.eq(~last),
-                beats.eq(beats + Cat(place, C(-1, BEATS_BITS - 4))),    # - 16 + place
+                # - (16 - place): a number of which all upper bits are 1 is it minus 16
+                beats.eq(beats + Cat(place, C(-1, BEATS_BITS - 4))),
             ]
         with m.If(request.valid & request.ready):
             m.d.sync += [address.eq(request.payload.address), beats.eq(request.payload.beats),
@@ -129,48 +148,53 @@ class AxiReader(Component):
         with m.If(flush):
             m.d.sync += [pending.eq(0), burst.valid.eq(0)]
 
-    def _offer(self, m):
+    def _offer(self, m, following: Burst) -> None:
         """The AR channel."""
-        axi, burst = self.axi, self._burst
+        axi, (burst, issue) = self.axi, following
         m.d.comb += [
             axi.arsize.eq((self._config.bus_bytes - 1).bit_length()),
             axi.arburst.eq(1),
             axi.rready.eq(1),
         ]
-        with m.If(self._issue):
+        with m.If(issue):
             m.d.sync += [axi.arvalid.eq(1), axi.araddr.eq(burst.address),
                          axi.arlen.eq(burst.more)]
         with m.Elif(axi.arready):
             m.d.sync += axi.arvalid.eq(0)
 
-    def _buffer(self, m, flush):
-        """The beat FIFO; returns the room no burst has claimed yet."""
+    def _buffer(self, m, following: Burst, flush) -> Signal:
+        """The beat FIFO; returns the room no burst has claimed yet.
+
+        A burst claims its room when it is issued, a beat gives it back when it is taken. In one
+        cycle both may happen, and one adder does both: below the counter stands a bit that is
+        always 1, so that `taken` in the same place carries into the counter.
+        """
         beat = self.port.beat
         fifo = CreditQueue(self._config.bus_bits, self._fifo_beats)
         m.submodules.fifo = ResetInserter(flush)(fifo)
         room = Signal(range(self._fifo_beats + 1), init=self._fifo_beats)
         taken, claimed = Signal(), Signal(len(room))
-        minus = Cat(~self._burst.more, C(-1, len(room) - 4))        # - (more + 1)
+        minus = Cat(~following.next.more, C(-1, len(room) - 4))     # - (more + 1)
         m.d.comb += [
             fifo.push.eq(self.axi.rvalid), fifo.data.eq(self.axi.rdata),
-            claimed.eq(Mux(self._issue, minus, 0)),
+            claimed.eq(Mux(following.issue, minus, 0)),
         ]
         m.d.comb += [beat.payload.eq(fifo.o.payload), beat.valid.eq(fifo.o.valid & ~flush),
                      fifo.o.ready.eq(beat.ready)]
         m.d.sync += [
             taken.eq(beat.valid & beat.ready),
-            room.eq((Cat(C(1, 1), room) + Cat(taken, claimed))[1:]),    # one carry chain
+            room.eq((Cat(C(1, 1), room) + Cat(taken, claimed))[1:]),
         ]
         with m.If(flush):
             m.d.sync += [room.eq(self._fifo_beats), taken.eq(0)]
         return room
 
-    def _report(self, m, flush, burst_address):
+    def _report(self, m, flush, burst_address) -> None:
         """The first error response since the last abort."""
         axi, reported, error, decerr = self.axi, Signal(), Signal(), Signal()
         m.d.sync += [
-            error.eq(axi.rvalid & axi.rresp[1] & ~flush),
-            decerr.eq(axi.rresp[0]),
+            error.eq(axi.rvalid & is_error(axi.rresp) & ~flush),
+            decerr.eq(is_decerr(axi.rresp)),
             reported.eq((reported | error) & ~flush),
             self.fault.eq(error & ~reported & ~flush),
             self.decerr.eq(decerr),

@@ -7,7 +7,7 @@ from hqdm.rtl.bus.burst_log import BurstLog
 from hqdm.rtl.bus.queue import CreditQueue
 from hqdm.rtl.component import Component
 from hqdm.rtl.counting import change
-from hqdm.rtl.interfaces import WRITE_WORDS, AxiWrite, WordWrite
+from hqdm.rtl.interfaces import WRITE_WORDS, AxiWrite, WordWrite, is_decerr, is_error
 from hqdm.spec.config import Config
 
 
@@ -61,11 +61,11 @@ class AxiWriter(Component):
         draining, flush, issue = Signal(), Signal(), Signal()
         complete, owed = (Signal(range(WRITE_WORDS + 1), name=name)    # without, with an address
                           for name in ("complete", "owed"))
-        ended, self._error = Signal(), Signal(name="error")
+        ended, error = Signal(), Signal()       # error: a burst was answered with one
         m.d.comb += [
             flush.eq(self.abort | draining),
             ended.eq(word.push & (word.group == 3)),
-            self.idle.eq((complete == 0) & (owed == 0) & ~axi.awvalid & log.empty & ~self._error),
+            self.idle.eq((complete == 0) & (owed == 0) & ~axi.awvalid & log.empty & ~error),
         ]
         m.d.sync += [
             draining.eq(self.abort | (draining & ~self.idle)),
@@ -76,10 +76,10 @@ class AxiWriter(Component):
         self._offer_addresses(m, flush, issue, complete, log)
         sent = self._offer_data(m, flush, owed)
         m.d.sync += [owed.eq(owed + change(issue, sent, len(owed))), word.taken.eq(sent)]
-        self._report(m, flush, log)
+        self._report(m, flush, log, error)
         return m
 
-    def _offer_addresses(self, m, flush, issue, complete, log):
+    def _offer_addresses(self, m, flush, issue, complete, log: BurstLog) -> None:
         """The AW channel: `issue` a complete word."""
         axi, word = self.axi, self.word
         addresses = CreditQueue(self._config.address_bits, WRITE_WORDS)
@@ -101,6 +101,8 @@ class AxiWriter(Component):
         """The W channel; returns "the second beat of a word was taken"."""
         axi, word, moved = self.axi, self.word, Signal()
         m.d.comb += [axi.wstrb.eq(~0), moved.eq(axi.wvalid & axi.wready)]
+        # The store unit pushes a word as four groups of half a beat: 0 and 1 are the first beat,
+        # 2 and 3 the second. A queue for each half of a beat puts them together again.
         valid = owed != 0
         for half in range(2):
             queue = CreditQueue(self._config.bus_bits // 2, 2 * WRITE_WORDS)
@@ -115,7 +117,7 @@ class AxiWriter(Component):
         m.d.sync += [axi.wlast.eq(axi.wlast ^ moved), self.handshake.eq(moved)]
         return moved & axi.wlast
 
-    def _report(self, m, flush, log):
+    def _report(self, m, flush, log: BurstLog, error) -> None:
         """The B channel: the first error response since the last abort."""
         axi, reported, decerr = self.axi, Signal(), Signal()
         m.d.comb += [
@@ -123,10 +125,10 @@ class AxiWriter(Component):
             log.pop.eq(axi.bvalid),
         ]
         m.d.sync += [
-            self._error.eq(axi.bvalid & axi.bresp[1] & ~flush),
-            decerr.eq(axi.bresp[0]),
-            reported.eq((reported | self._error) & ~flush),
-            self.fault.eq(self._error & ~reported & ~flush),
+            error.eq(axi.bvalid & is_error(axi.bresp) & ~flush),
+            decerr.eq(is_decerr(axi.bresp)),
+            reported.eq((reported | error) & ~flush),
+            self.fault.eq(error & ~reported & ~flush),
             self.decerr.eq(decerr),
             self.fault_address.eq(log.answered),
         ]

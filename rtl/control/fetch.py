@@ -1,5 +1,7 @@
 """Fetches the descriptor and the step table entry, and checks every field the core relies on."""
 
+from typing import Any, NamedTuple
+
 from amaranth import *
 from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
@@ -7,6 +9,7 @@ from amaranth.lib.wiring import In, Out
 from hqdm.rtl.component import Component
 from hqdm.rtl.control.checks import WordCheck
 from hqdm.rtl.interfaces import DESCRIPTOR_LAYOUT, STEP_LAYOUT, ReadPort
+from hqdm.rtl.modes import two_act_nibbles
 from hqdm.spec.config import Config
 from hqdm.spec.descriptor import FIELD, STEP_BYTES
 from hqdm.spec.registers import Fault
@@ -14,6 +17,21 @@ from hqdm.spec.registers import Fault
 WORD_BITS = 32
 # A word of the descriptor or of the step table entry, and its number.
 WORD = data.StructLayout({"bits": WORD_BITS, "index": 5, "entry": 1, "valid": 1})
+
+
+class Blame(NamedTuple):
+    """The word that `fault_address` points at."""
+
+    base: Signal    # address of the structure it is in
+    word: Signal    # its number
+
+
+class Checked(NamedTuple):
+    """What the checks say: `ended` after the last word, `known` after the word `timesteps`."""
+
+    ended: Value
+    known: Value    # where the step entry is, and that there is one, has just been checked
+    late: Value     # there is no entry for this timestep
 
 
 class Fetch(Component):
@@ -40,14 +58,14 @@ class Fetch(Component):
             "done": Out(1), "fault": Out(Fault), "fault_address": Out(64),
         })
 
-    def _beats(self, layout):
+    def _beats(self, layout: data.Layout) -> int:
         return -(-layout.size // self._config.bus_bits)
 
     def _receive(self, m, receiving, entry):
         """A word of the oldest beat per cycle; returns the word and "the last word is taken"."""
         beat, per_beat = self.read.beat, self._config.bus_bits // WORD_BITS
         count, final = Signal(5), Signal()
-        word = Signal(WORD)
+        word: Any = Signal(WORD)
         lowest = count[:per_beat.bit_length() - 1]
         m.d.comb += [
             final.eq(count == Mux(entry, STEP_LAYOUT.size // WORD_BITS - 1,
@@ -71,15 +89,12 @@ class Fetch(Component):
                     with m.Case(i):
                         m.d.sync += value.word_select(i, WORD_BITS).eq(word.bits)
 
-    def _check(self, m, word, taken, entry_base):
-        """The first bad word; returns "the last word is checked", "known" and "too late".
-
-        `known`: where the entry is, and that there is one, has just been checked.
-        """
+    def _check(self, m, word, taken, entry_base, blame: Blame) -> Checked:
+        """The first bad word goes to `blame`; `taken`: the last word is taken."""
         m.submodules.check = check = WordCheck(self._config)
         m.d.comb += [
             check.word.eq(word.bits), check.index.eq(word.index), check.entry.eq(word.entry),
-            check.timestep.eq(self.timestep), check.two_passes.eq(self.layer.act_nibbles[1]),
+            check.timestep.eq(self.timestep), check.two_passes.eq(two_act_nibbles(self.layer)),
         ]
         valid, entry, last = word.valid, word.entry, Signal()
         m.d.sync += last.eq(taken)
@@ -94,21 +109,20 @@ class Fetch(Component):
             mismatch = ~entry & (check.field == FIELD["config_hash"].word)
             m.d.sync += [
                 self.fault.eq(Mux(mismatch, Fault.CONFIG_MISMATCH, Fault.BAD_DESCRIPTOR)),
-                self._word.eq(check.field)]
+                blame.word.eq(check.field)]
             with m.If(entry):
-                m.d.sync += self._base.eq(entry_base)
+                m.d.sync += blame.base.eq(entry_base)
         known = valid & ~entry & (check.field == FIELD["timesteps"].word) & good & ~check.late
-        return ended, known, late
+        return Checked(ended, known, late)
 
     def elaborate(self, platform):
         m = Module()
         config, request = self._config, self.read.request
         entry, receiving, asking, asked = Signal(), Signal(), Signal(), Signal()
         entry_base = Signal(config.address_bits)
-        self._base = Signal(config.address_bits, name="base")   # of what has the bad word
-        self._word = Signal(5, name="bad_word")
+        blame = Blame(Signal(config.address_bits, name="base"), Signal(5, name="bad_word"))
         m.d.comb += [
-            self.fault_address.eq(Cat((self._base + (self._word << 2))[:config.address_bits],
+            self.fault_address.eq(Cat((blame.base + (blame.word << 2))[:config.address_bits],
                                       self.address[config.address_bits:])),
             request.payload.address.eq(Mux(asking, entry_base, self.address)),
             request.payload.beats.eq(Mux(asking, self._beats(STEP_LAYOUT),
@@ -121,12 +135,12 @@ class Fetch(Component):
         low = config.word_bytes.bit_length() - 1
         misaligned = Cat(self.address[:low], self.address[config.address_bits:]).any()
         over = taken & (entry | ~asked)
-        ended, known, late = self._check(m, word, over, entry_base)
+        checked = self._check(m, word, over, entry_base, blame)
         with m.FSM():
             with m.State("IDLE"):
                 with m.If(self.start):
                     m.d.sync += [
-                        self.done.eq(misaligned), self._base.eq(self.address), self._word.eq(0),
+                        self.done.eq(misaligned), blame.base.eq(self.address), blame.word.eq(0),
                         self.fault.eq(Mux(misaligned, Fault.BAD_DESCRIPTOR, Fault.NONE)),
                         entry.eq(0), asked.eq(0)]
                     with m.If(~misaligned):
@@ -139,17 +153,17 @@ class Fetch(Component):
                 m.d.comb += [receiving.eq(1), request.valid.eq(asking)]
                 with m.If(request.ready):
                     m.d.sync += asking.eq(0)
-                with m.If(known):
+                with m.If(checked.known):
                     m.d.sync += [asking.eq(1), asked.eq(1)]
                 with m.If(taken):
                     m.d.sync += entry.eq(1)
                 with m.If(over):
                     m.next = "CHECK"
             with m.State("CHECK"):
-                with m.If(ended):
+                with m.If(checked.ended):
                     m.next = "IDLE"
                     m.d.sync += self.done.eq(1)
-                    with m.If(late & (self.fault == Fault.NONE)):
+                    with m.If(checked.late & (self.fault == Fault.NONE)):
                         m.d.sync += [self.fault.eq(Fault.TIMESTEP),
-                                     self._word.eq(FIELD["timesteps"].word)]
+                                     blame.word.eq(FIELD["timesteps"].word)]
         return m
