@@ -1,11 +1,14 @@
 """The inner loops of load: how many beats a chunk has, and where in a chunk a beat is."""
 
+from typing import Any
+
 from amaranth import *
 from amaranth.lib.wiring import In, Out
 
 from hqdm.rtl.component import Component
 from hqdm.rtl.interfaces import DESCRIPTOR_LAYOUT
 from hqdm.rtl.load.sequence import CHUNK, by_width
+from hqdm.rtl.modes import two_act_nibbles
 
 
 class BeatCounter(Component):
@@ -33,7 +36,7 @@ class BeatCounter(Component):
         pixel_end = (pixel == 1) & upper
         word_end = pixel_end & ~word.any()
         nibble_end = word_end & ~row.any()
-        m.d.comb += self.last.eq(nibble_end & (self.nibble == self.layer.act_nibbles[1]))
+        m.d.comb += self.last.eq(nibble_end & (self.nibble == two_act_nibbles(self.layer)))
         with m.If(self.load):
             m.d.sync += [
                 self.chunk.eq(self.i_chunk), self.busy.eq(1), self.nibble.eq(0), upper.eq(0),
@@ -80,7 +83,7 @@ class BeatWalk(Component):
         m.d.sync += pixels.eq(self.layer.width - 1)
         wide = by_width(m, self.layer)
         inner, outer, row = Signal(16), Signal(16), Signal(16)
-        source = Signal(CHUNK)
+        source: Any = Signal(CHUNK)
         m.d.comb += source.eq(Mux(self.load, self.i_chunk.as_value(), self.chunk.as_value()))
         inner_top = Mux(wide, pixels, source.words)
         outer_top = Mux(wide, source.words, pixels)
@@ -88,7 +91,7 @@ class BeatWalk(Component):
             self.line_end.eq(~inner.any()),
             self.row_end.eq(self.line_end & ~outer.any()),
             self.nibble_end.eq(self.row_end & ~row.any()),
-            self.chunk_end.eq(self.nibble_end & (self.nibble == self.layer.act_nibbles[1])),
+            self.chunk_end.eq(self.nibble_end & (self.nibble == two_act_nibbles(self.layer))),
         ]
         line_end, row_end, nibble_end, chunk_end = (Signal(name=name) for name in (
             "line_ends", "row_ends", "nibble_ends", "chunk_ends"))

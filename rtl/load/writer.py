@@ -8,6 +8,7 @@ from hqdm.rtl.interfaces import DESCRIPTOR_LAYOUT, OperandWrite
 from hqdm.rtl.load.beat import Beat
 from hqdm.rtl.load.sequence import CHUNK, by_width
 from hqdm.rtl.load.walk import BeatWalk
+from hqdm.rtl.modes import two_act_nibbles
 from hqdm.spec.config import Config
 
 
@@ -66,7 +67,7 @@ class OperandWriter(Component):
         self._write(m, walk, accept, bank, address)
         return m
 
-    def _limited(self, m, value, name):
+    def _limited(self, m, value, name: str) -> Signal:
         """`value`, or buffer_words if it is larger: an address plus it overflows visibly.
 
         A register, as `value` is static from `start` on.
@@ -76,7 +77,7 @@ class OperandWriter(Component):
         m.d.sync += limited.eq(Mux(value > size, size, value))
         return limited
 
-    def _nibble_stride(self, m, plane):
+    def _nibble_stride(self, m, plane) -> tuple[Signal, Value]:
         """chunk_words * plane_words (saturating), summed up after `start`; and when it is there.
 
         The writer waits for it, but the pipeline takes longer to bring the first beat unless
@@ -88,13 +89,21 @@ class OperandWriter(Component):
         m.d.comb += total.eq(stride + plane)
         with m.If(self.start):
             m.d.sync += [stride.eq(0), left.eq(Mux(
-                self.layer.act_nibbles[1], self.layer.chunk_words, 0))]
+                two_act_nibbles(self.layer), self.layer.chunk_words, 0))]
         with m.Elif(left.any()):
             m.d.sync += [stride.eq(Mux(total > size, size, total)), left.eq(left - 1)]
         return stride, ~left.any()
 
-    def _address(self, m, walk, step, stride, plane):
-        """Buffer address of the current word, one bit more than the buffer has."""
+    def _address(self, m, walk: BeatWalk, step, stride, plane) -> Signal:
+        """Buffer address of the current word, one bit more than the buffer has.
+
+        `line` and `row` are the addresses where the current line and row began: at the end of one
+        the address goes back there and on by a step. Of a row of 3 pixels and 2 words, with a
+        plane of 12 words (4 rows), the addresses of the first row are:
+
+            along the channels   0 12 | 1 13 | 2 14      line: a pixel, row: back to 0, then 3
+            along the width      0 1 2 | 12 13 14        line: a word of the row
+        """
         shape = range(2 * self._config.buffer_words)
         address, line, row = Signal(shape), Signal(shape), Signal(shape)
         wide = by_width(m, self.layer)
@@ -118,7 +127,7 @@ class OperandWriter(Component):
             m.d.sync += [address.eq(after[0]), line.eq(after[1]), row.eq(after[2])]
         return address
 
-    def _write(self, m, walk, accept, bank, address):
+    def _write(self, m, walk: BeatWalk, accept, bank, address) -> None:
         """Registered write port and the overflow flag."""
         beyond = address[-1]
         m.d.sync += self.write.enable.eq(accept & ~beyond)
