@@ -1,5 +1,7 @@
 """The stages of the streaming Hadamard: butterflies between lanes and between beats."""
 
+from typing import Any
+
 from amaranth import *
 from amaranth.lib import memory
 from amaranth.lib.wiring import In, Out
@@ -12,15 +14,22 @@ SLOT_BITS = MAX_ORDER   # the longest line holds 2**MAX_ORDER beats
 LINE_IN_MEMORY = 16     # shorter lines are registers
 
 
-def _registers(lanes, bits, name):
+def _registers(lanes: int, bits: int, name: str) -> list[Signal]:
     return [Signal(signed(bits), name=f"{name}{lane}", reset_less=True) for lane in range(lanes)]
 
 
 class LaneStage(Component):
     """Butterfly between the lanes l and l + 2**bit; adds one bit; latency 1 advance.
 
+    With bit 0 (left) and bit 1 (right), for four lanes a b c d:
+
+        a  ->  a + b        a  ->  a + c
+        b  ->  a - b        b  ->  b + d
+        c  ->  c + d        c  ->  a - c
+        d  ->  c - d        d  ->  b - d
+
     The registers are in front of the adders. What is added to lane l when the stage is enabled
-    is a copy of lane l + 2**bit that is cleared when it is not.
+    is a copy of lane l + 2**bit that is cleared when it is not: so a sum needs no multiplexer.
 
     Members
     -------
@@ -29,7 +38,7 @@ class LaneStage(Component):
     i, o: beats.
     """
 
-    def __init__(self, lanes, bit, input_bits, output_bits):
+    def __init__(self, lanes: int, bit: int, input_bits: int, output_bits: int):
         self._lanes, self._bit, self._input_bits = lanes, bit, input_bits
         super().__init__({
             "enable": In(1), "advance": In(1),
@@ -58,6 +67,14 @@ class LaneStage(Component):
 class BlockPhase(Component):
     """Control of one time stage: which half of a block comes in, and what leaves the line.
 
+    A run of two blocks, with a delay of 2, and nothing after it:
+
+        beat        a a b b a a b b . . .
+        second      . . 1 1 . . 1 1 . . .   a + b goes into the line, a - b leaves at once
+        leaving     . . . . 1 1 . . 1 1 .   a + b leaves the line
+
+    `o_valid` is one or the other, an advance later.
+
     Beats of a run come one per advance, so a beat is the first of its half if `slot`, the count
     of advances, is what it was for the first beat of the run, modulo `delay`: two places to keep
     and to compare, and no counter. What a block leaves in the line follows in the `delay`
@@ -71,7 +88,7 @@ class BlockPhase(Component):
     o_valid, o_nibble: of what leaves the stage, one advance later.
     """
 
-    def __init__(self, delay):
+    def __init__(self, delay: int):
         self._delay = delay
         super().__init__({
             "enable": In(1), "advance": In(1), "slot": In(SLOT_BITS), "next_slot": In(SLOT_BITS),
@@ -87,7 +104,9 @@ class BlockPhase(Component):
         running, half = Signal(), Signal()      # in a run; the beat before was in a second half
         held, leaving = Signal(), Signal()      # what the block before has left leaves the line
         nibble = Signal()
-        other = Mux(running, next_slot == begin, self._delay == 1)  # the next beat: other half
+        # The next beat is of the other half if it is the first of its half. `second` is the
+        # register that says it of this beat, so the comparison is with the count of the next.
+        other = Mux(running, next_slot == begin, self._delay == 1)
         m.d.comb += leaving.eq((half & ~self.second) | (held & (slot != end)))
         with m.If(self.advance):
             m.d.sync += [
@@ -119,6 +138,13 @@ class TimeStage(Component):
 
     Forward, the halves come out exchanged, a - b before a + b; the inverse takes them so, and
     gives the halves in natural order: what comes first is b, of the pair (a, b) = (x1, x0).
+    Forward, two blocks with a delay of 2, by what stands in the registers behind the input:
+
+        x           a0    a1    b0    b1    A0    A1    B0    B1
+        enters      a0    a1    a0+b0 a1+b1 A0    A1    A0+B0 A1+B1
+        line        .     .     a0    a1    a0+b0 a1+b1 A0    A1        what entered 2 before
+        o           .     .     a0-b0 a1-b1 a0+b0 a1+b1 A0-B0 A1-B1
+
     Adds one bit; latency delay + 1 advances, 1 when disabled; one beat per advance.
 
     Parameters
@@ -138,8 +164,8 @@ class TimeStage(Component):
     i, o: beats; `i.nibble` is constant within a block.
     """
 
-    def __init__(self, lanes, delay, input_bits, line_bits, output_bits, *, inverse, negate=False,
-                 flips=False):
+    def __init__(self, lanes: int, delay: int, input_bits: int, line_bits: int, output_bits: int,
+                 *, inverse: bool, negate: bool = False, flips: bool = False):
         self._lanes, self._delay = lanes, delay
         self._input_bits, self._line_bits = input_bits, line_bits
         self._inverse, self._negate, self._flips = inverse, negate, flips
@@ -183,7 +209,12 @@ class TimeStage(Component):
         return m
 
     def _flipped(self, data):
-        """2 * data, or with `flip` -2 * data - 1: the lowest bit makes up for the complement."""
+        """2 * data, or with `flip` -2 * data - 1: the complement of data with a 1 below it.
+
+        -data is the complement plus 1, which would take an adder of its own. Here 1 of 2 is
+        missing, and the stage's adder settles it: a sum has a 1 below `kept`, and a difference
+        drops what is left over.
+        """
         if not self._flips:
             return data
         return Cat(self.flip, data.as_unsigned() ^ self.flip.replicate(len(data))).as_signed()
@@ -200,7 +231,7 @@ class TimeStage(Component):
             return line + shown
         return shown - line if self._negate else line - shown
 
-    def _line(self, m, entering):
+    def _line(self, m, entering: list[Any]) -> list[Any]:
         """What `entering` was `delay - 1` advances ago: it is to be registered once more."""
         if self._delay < LINE_IN_MEMORY:
             for k in range(self._delay - 1):
@@ -210,6 +241,8 @@ class TimeStage(Component):
                 entering = held
             return entering
         bits = self._line_bits
+        # `ahead` is two slots on, modulo `delay`: what is read there was written `delay - 2`
+        # advances ago. The memory's register and `line` are the other two.
         m.submodules.line = line = memory.Memory(
             shape=unsigned(self._lanes * bits), depth=self._delay, init=[],
             attrs={"ram_style": "block"})

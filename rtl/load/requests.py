@@ -1,4 +1,19 @@
-"""The requests of the load unit: an address generator that runs ahead of the data."""
+"""The requests of the load unit: an address generator that runs ahead of the data.
+
+A row of 3 pixels of a chunk with the words a0 a1 of source 0 and b0 of source 1, in memory
+
+    source 0   a0 a1 .. | a0 a1 .. | a0 a1 ..       a bar: the next pixel; ..: words of other chunks
+    source 1   b0 .. | b0 .. | b0 ..
+
+is asked for as follows, a request in brackets:
+
+    along the channels   [a0 a1] [b0] | [a0 a1] [b0] | [a0 a1] [b0]     the sources alternate
+    along the width      [a0] [a0] [a0] | [a1] [a1] [a1] | [b0] [b0] [b0]   a line: one word
+    merged               [a0 a1 a0 a1 a0 a1]    if a pixel has no other words and there is no b
+"""
+
+from collections.abc import Sequence
+from typing import Any
 
 from amaranth import *
 from amaranth.lib import stream
@@ -7,17 +22,20 @@ from amaranth.lib.wiring import In, Out
 from hqdm.rtl.component import Component
 from hqdm.rtl.interfaces import BEATS_BITS, DESCRIPTOR_LAYOUT, read_request
 from hqdm.rtl.load.sequence import CHUNK, ChunkSequence, by_width
+from hqdm.rtl.modes import two_act_nibbles
 from hqdm.spec.config import Config
 
 
 class _Source:
     """Addresses of one source tensor, in words: of the tile, and of the current row's first word.
 
-    One adder for everything: `tile` + row while the rows of a tile are sought, `tile` + first
-    word at the begin of a pass, row + row after that.
+    One adder for everything, `next` = `row` + step. In the state WAIT `row` is the first row of the
+    tile before. While the rows of a tile are sought, and from row to row of a pass, step is the
+    length of a row. At the begin of a pass (`place`) it is the first word of the chunk: from there
+    on `row` is not the first word of a row but the chunk's first word in it.
     """
 
-    def __init__(self, m, config, layer, wide, part, index):
+    def __init__(self, m, config: Config, layer, wide, part, index: int):
         self._m, self.part = m, part
         shift = config.word_bytes.bit_length() - 1
         bits = config.address_bits - shift
@@ -36,17 +54,17 @@ class _Source:
         m.d.sync += self.beats.eq(Mux(
             merged, row_bytes[shift - 1:], Mux(wide, 2, (part.count + 1) << 1)))
 
-    def start(self):
+    def start(self) -> None:
         self._m.d.sync += self._tile.eq(self._base)
 
-    def rewind(self):
+    def rewind(self) -> None:
         """To the first row of the tile."""
         self._m.d.sync += self.row.eq(self._tile)
 
-    def go_on(self):
+    def go_on(self) -> None:
         self._m.d.sync += self.row.eq(self.next)
 
-    def keep(self):
+    def keep(self) -> None:
         """This row is the tile's first."""
         self._m.d.sync += self._tile.eq(self.row)
 
@@ -54,11 +72,14 @@ class _Source:
 class _Cursor:
     """Where in a row the requests are: a cursor over pixels and words (or words and pixels).
 
-    `address` is the request's, `other` the next request's in the other source or, along the
-    width, the first one's in the next line.
+    `address` is the request's. Its next value is one pixel on, or else `other`: along the channels
+    the next request of the other source, with which it changes places, along the width the first
+    request of the next line.
+
+    The counters go down, `x` to -1, so that the end is a sign or a flag and no comparison.
     """
 
-    def __init__(self, m, layer, wide, sources):
+    def __init__(self, m, layer, wide, sources: Sequence[_Source]):
         self._m, self._layer, self._sources = m, layer, sources
         a, b = sources
         self._wide = wide
@@ -78,7 +99,7 @@ class _Cursor:
         self.end = self._merged | self._last_source & self._x_end & (~self._wide | self._w_end)
         self.beats = Mux(self._second, b.beats, a.beats)
 
-    def begin(self):
+    def begin(self) -> None:
         """Go to the first request of the row after this."""
         a, b = self._sources
         self._m.d.sync += [
@@ -89,7 +110,7 @@ class _Cursor:
             self._w_end.eq(Mux(a.part.used, a.single, b.single)),
         ]
 
-    def step(self):
+    def step(self) -> None:
         """Go to the next request within the row; `begin` overrides it at the end."""
         m, (a, b) = self._m, self._sources
         pixel = self.address + Mux(self._second, b.words, a.words)
@@ -101,20 +122,21 @@ class _Cursor:
         with m.If(self._alternate):
             m.d.sync += [self._other.eq(pixel), self._second.eq(~self._second),
                          self._last_source.eq(~self._last_source)]
-        with m.Elif(line):
+        with m.Elif(line):      # the next line: a word further, or the first word of source 1
             m.d.sync += self._other.eq(Mux(self._w_end, b.row, self.address + 1))
         m.d.sync += self._line_first.eq(self._x_end)
         with m.If(self._wide & self._x_end):
             m.d.sync += [self._x.eq(self._x_top), self._w.eq(self._w - 1),
                          self._w_end.eq(~self._w[1:].any())]
-            with m.If(self._w_end):
+            with m.If(self._w_end):     # source 0 has had its lines
                 m.d.sync += [self._second.eq(1), self._last_source.eq(1),
                              self._w.eq(b.part.count), self._w_end.eq(b.single)]
         with m.Elif(self._last_source | self._wide):
             m.d.sync += self._x.eq(self._x - 1)
 
     @property
-    def _alternate(self):
+    def _alternate(self) -> Any:
+        """Whether the next request is of the other source."""
         return ~self._wide & self._both
 
 
@@ -202,7 +224,7 @@ class LoadRequests(Component):
                             s.rewind()
                         m.d.sync += nibble.eq(1)
                         m.next = "PASS"
-                        with m.If(nibble == layer.act_nibbles[1]):
+                        with m.If(nibble == two_act_nibbles(layer)):
                             m.d.comb += sequence.next.eq(1)
                             m.next = "WAIT"
         return m
