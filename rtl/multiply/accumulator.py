@@ -1,8 +1,9 @@
 """The partial sums: two banks of int32 per output channel, one filled while one is stored."""
 
+from typing import Any
+
 from amaranth import *
-from amaranth.lib import data
-from amaranth.lib.memory import Memory
+from amaranth.lib import data, memory
 from amaranth.lib.wiring import In, Out
 
 from hqdm.rtl.component import Component
@@ -55,7 +56,7 @@ class Accumulator(Component):
             "read": In(AccumulatorRead(config)),
         })
 
-    def _steps(self, m):
+    def _steps(self, m) -> list[Any]:
         """Control words, and each cycle later; ``valid`` alone is reset."""
         cycles = self._array_latency - 1 + self._config.n // 2 + WRITTEN
         valid = Signal(cycles)
@@ -63,22 +64,22 @@ class Accumulator(Component):
         steps = [self.control]
         for k in range(cycles):
             word = Signal(control_layout(self._config), name=f"word_{k:03}", reset_less=True)
-            step = Signal(control_layout(self._config), name=f"step_{k:03}")
+            step: Any = Signal(control_layout(self._config), name=f"step_{k:03}")
             m.d.sync += word.eq(steps[-1])
             m.d.comb += [step.eq(word), step.valid.eq(valid[k])]
             steps.append(step)
         return steps
 
-    def _bank(self, m, b, c, control, writing, total):
+    def _bank(self, m, b: int, c: int, control, writing, total) -> Signal:
         """A memory of column `c`; returns its register.
 
         A memory has its data late in the cycle, so nothing lies between it and this register,
         which has no enable and no reset and may be the memory's own.
         """
-        memory = Memory(shape=signed(32), depth=self._config.acc_words, init=[],
-                        attrs={"no_rw_check": 1})
-        m.submodules[f"bank{b}_{c:02}"] = memory
-        write, read = memory.write_port(), memory.read_port()
+        bank = memory.Memory(shape=signed(32), depth=self._config.acc_words, init=[],
+                             attrs={"no_rw_check": 1})
+        m.submodules[f"bank{b}_{c:02}"] = bank
+        write, read = bank.write_port(), bank.read_port()
         mine = control.valid & (control.bank == b)
         held = Signal(signed(32), name=f"held{b}_{c:02}", reset_less=True)
         m.d.sync += held.eq(read.data)
@@ -91,11 +92,15 @@ class Accumulator(Component):
         ]
         return held
 
-    def _column(self, m, c, steps, add):
+    def _column(self, m, c: int, steps: list[Any], add) -> list[Signal]:
         """Two memories of int32; a sum is read, registered, added to and written.
 
-        ``steps[0]`` arrives one cycle before the sum. The read of cycle t is written in cycle
-        t + 3, so the same address must not come again before t + 4 (MIN_PASS guarantees it).
+            cycle    t          t + 1               t + 2           t + 3          t + 4
+            step     control    reading             .               writing
+            bank     address    the memory's data   held            total, write   may be read
+            array               sum                 shifted
+
+        So the same address must not come again before t + 4 (MIN_PASS guarantees it).
         Returns the memories' registers, two cycles after the address.
         """
         shifted, total = (Signal(signed(32), name=f"{name}_{c:02}", reset_less=True)
@@ -110,7 +115,7 @@ class Accumulator(Component):
         ]
         return held
 
-    def _tokens(self, m, last):
+    def _tokens(self, m, last) -> Signal:
         """Bank ownership: claimed by the sequencer, full when written, released by the store."""
         claimed, full = Signal(2), Signal(2)
         read_bank = Signal()

@@ -1,5 +1,7 @@
 """The weight-stationary systolic array."""
 
+from typing import Any
+
 from amaranth import *
 from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
@@ -9,7 +11,7 @@ from hqdm.rtl.multiply.cell import CELLS, PairSum, registered
 from hqdm.spec.config import Config
 
 
-def _delay(m, source, cycles, name):
+def _delay(m, source, cycles: int, name: str) -> list[Any]:
     """`source` and its delays by 1..`cycles` registers, which are not reset.
 
     Numbers in names have two digits: Verilator sorts variables by name, and a compiler
@@ -52,7 +54,19 @@ class ArrayRow(Component):
                 ports[f"above{pair}"] = In(self._above.bits)
         super().__init__(ports)
 
-    def _weights(self, m):
+    def codes(self) -> list[Any]:
+        """The ports ``code0``.. in order."""
+        return [getattr(self, f"code{pair}") for pair in range(self._pairs)]
+
+    def above(self) -> list[Any]:
+        """The ports ``above0``.. in order; none of row 0."""
+        return [getattr(self, f"above{pair}") for pair in range(self._pairs if self._above else 0)]
+
+    def below(self) -> list[Any]:
+        """The ports ``below0``.. in order."""
+        return [getattr(self, f"below{pair}") for pair in range(self._pairs)]
+
+    def _weights(self, m) -> list[Signal]:
         """Shadow and active weights of all cells; returns the active ones.
 
         Whether the row has anything to do is asked first, and then a simulator has nothing to do.
@@ -65,19 +79,19 @@ class ArrayRow(Component):
                          for name in ("writes", "swaps"))
         m.d.sync += [writes.eq(Cat(self.write, writes)), swaps.eq(Cat(self.swap, swaps))]
         m.d.comb += self.swap_below.eq(swaps[0])
-        for pair in range(self._pairs):
+        for pair, code in enumerate(self.codes()):
             with m.If(swaps.any()):
                 with m.If(swaps[pair]):
                     m.d.sync += active[pair].eq(shadow[pair])
             with m.If(writes.any()):
                 with m.If(writes[pair]):
-                    m.d.sync += shadow[pair].eq(getattr(self, f"code{pair}"))
+                    m.d.sync += shadow[pair].eq(code)
         return active
 
-    def _sum(self, m, pair, raw):
+    def _sum(self, m, pair: int, raw: list[Value]) -> Signal:
         """Partial sums of a pair, the products of this row added."""
         sums = self._below
-        above = sums.widen(self._above, getattr(self, f"above{pair}")) if self._above else sums.zero
+        above = sums.widen(self._above, self.above()[pair]) if self._above else sums.zero
         word = Signal(sums.bits, name=f"sums_{pair:02}", reset_less=True)
         m.d.sync += word.eq(self._cell.add(m, above, raw, sums.width, f"{pair:02}"))
         return word
@@ -86,10 +100,10 @@ class ArrayRow(Component):
         m = Module()
         operands = _delay(m, self.operand, self._pairs, "operand")[1:]
         active = self._weights(m)
-        for pair in range(self._pairs):
+        for pair, below in enumerate(self.below()):
             products = self._cell.multiply(m, operands[pair], active[pair])
             raw = registered(m, products, f"raw_{pair:02}")
-            m.d.comb += getattr(self, f"below{pair}").eq(self._sum(m, pair, raw))
+            m.d.comb += below.eq(self._sum(m, pair, raw))
         return m
 
 
@@ -144,7 +158,7 @@ class SystolicArray(Component):
         """Cycles from the sum of column 0 to that of `column`."""
         return column // 2
 
-    def _codes(self, m, kind):
+    def _codes(self, m, kind: str) -> list[Any]:
         """What cells of `kind` keep of the weight row, for each pair as late as its operands."""
         cell = CELLS[kind](self._config.operand_bits)
         codes = []
@@ -159,7 +173,7 @@ class SystolicArray(Component):
         m = Module()
         config = self._config
         codes = {kind: self._codes(m, kind) for kind in dict.fromkeys(config.row_cells)}
-        above = None
+        above: ArrayRow | None = None
         for r, kind in enumerate(config.row_cells):
             row = m.submodules[f"row{r}"] = ArrayRow(config, r)
             operand = _delay(m, self.operands[r], r, f"skew_{r}")[-1]
@@ -168,13 +182,13 @@ class SystolicArray(Component):
                 row.write.eq(self.weight_enable & (self.weight_index == r)),
                 row.swap.eq(above.swap_below if above else self.swap),
             ]
-            for p, code in enumerate(codes[kind]):
-                m.d.comb += getattr(row, f"code{p}").eq(code)
-                if r:
-                    m.d.comb += getattr(row, f"above{p}").eq(getattr(above, f"below{p}"))
+            for p, (port, code) in enumerate(zip(row.codes(), codes[kind], strict=True)):
+                m.d.comb += port.eq(code)
+                if above:
+                    m.d.comb += row.above()[p].eq(above.below()[p])
             above = row
         last = PairSum(config.partial_sum_bits)
-        for p in range(config.n // 2):
-            for c, value in enumerate(last.split(getattr(above, f"below{p}")), 2 * p):
+        for p, word in enumerate(row.below()):
+            for c, value in enumerate(last.split(word), 2 * p):
                 m.d.comb += self.sums[c].eq(value)
         return m

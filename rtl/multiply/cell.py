@@ -171,7 +171,7 @@ CELLS = {"multiply": MultiplyCell, "packed": PackedCell, "booth": BoothCell}
 
 def registered(m: Module, values: list[Value], name: str) -> list[Value]:
     """`values` a cycle later; the registers are not reset."""
-    after = [Signal(value.shape(), name=f"{name}_{i}", reset_less=True)
+    after: list[Value] = [Signal(value.shape(), name=f"{name}_{i}", reset_less=True)
              for i, value in enumerate(values)]
     m.d.sync += [register.eq(value) for register, value in zip(after, values, strict=True)]
     return after

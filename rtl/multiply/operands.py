@@ -1,8 +1,7 @@
 """The double-buffered operand buffer between load and multiply."""
 
 from amaranth import *
-from amaranth.lib import data
-from amaranth.lib.memory import Memory
+from amaranth.lib import data, memory
 from amaranth.lib.wiring import In, Out
 
 from hqdm.rtl.component import Component
@@ -49,10 +48,10 @@ class OperandBuffer(Component):
             m.d.sync += [full.bit_select(drain, 1).eq(0), drain.eq(~drain)]
         width = config.lanes * config.operand_bits
         for half in range(2):
-            memory = Memory(shape=width, depth=2 * config.buffer_words, init=[],
-                            attrs={"no_rw_check": 1})   # never both at one half
-            m.submodules[f"lanes{half}"] = memory
-            write, read = memory.write_port(), memory.read_port()
+            lanes = memory.Memory(shape=width, depth=2 * config.buffer_words, init=[],
+                                  attrs={"no_rw_check": 1})     # never both at one half
+            m.submodules[f"lanes{half}"] = lanes
+            write, read = lanes.write_port(), lanes.read_port()
             m.d.comb += [
                 write.en.eq(self.write.enable & (self.write.upper == half)),
                 write.addr.eq(Cat(self.write.address, self.write.bank)),

@@ -1,17 +1,20 @@
 """The multiply sequencer: walks the pixels of each pass and gathers operands for the array."""
 
+from typing import Any, NamedTuple
+
 from amaranth import *
 from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
 from hqdm.rtl.component import Component
 from hqdm.rtl.interfaces import DESCRIPTOR_LAYOUT
+from hqdm.rtl.modes import stride_is_1, stride_is_2
 from hqdm.rtl.multiply.accumulator import MIN_PASS, control_layout
 from hqdm.rtl.multiply.loops import Loops, pass_layout
 from hqdm.spec.config import Config
 
 
-def pipe(m, signal, cycles, name):
+def pipe(m, signal: Any, cycles: int, name: str) -> Any:
     """`signal`, `cycles` registers later."""
     for i in range(cycles):
         stage = Signal(signal.shape(), name=f"{name}_{i}")
@@ -20,11 +23,26 @@ def pipe(m, signal, cycles, name):
     return signal
 
 
+class Edges(NamedTuple):
+    """Whether the current pixel is in the first or last column or row of the tile; registers."""
+
+    x_first: Signal
+    x_last: Signal
+    y_first: Signal
+    y_last: Signal
+
+
 class Pixels(Component):
     """Walks the output pixels of a pass, row by row, one per ``advance``.
 
     address = base + ((row >> up) - first row) * width + (column >> up), by addition: `stride` more
-    per pixel, `stride` rows more per row; upsampled, one more whenever row or column is even.
+    per pixel, `stride` rows more per row; upsampled, one more whenever row or column is even:
+
+        column of the tap      0 1 2 3 4 5        column_odd is its lowest bit
+        stride 1               0 1 2 3 4 5        1 more for each pixel
+        stride 1, upsampled    0 0 1 1 2 2        1 more after each odd column
+        stride 2               0 . 2 . 4 .        2 more
+        stride 2, upsampled    0 . 1 . 2 .        1 more
 
     Members
     -------
@@ -46,14 +64,14 @@ class Pixels(Component):
     def elaborate(self, platform):
         m = Module()
         current = self.current
-        x_first, x_last, y_first, y_last = Signal(), Signal(), Signal(), Signal()
+        edges = x_first, x_last, y_first, y_last = Edges(*(Signal() for _ in Edges._fields))
         m.d.comb += [
             self.pass_last.eq(x_last & y_last),
             self.outside.eq((current.left & x_first) | (current.right & x_last)
                             | (current.top & y_first) | (current.bottom & y_last)),
             self.overflow.eq(self.pixel[-1] | current.wide),
         ]
-        self._count(m, x_first, x_last, y_first, y_last)
+        self._count(m, edges)
         self._address(m, x_last)
         with m.If(self.advance):
             m.d.sync += [self.pixel.eq(self.pixel + 1), self.pass_start.eq(self.pass_last)]
@@ -63,9 +81,10 @@ class Pixels(Component):
             m.d.sync += [x_last.eq(1), y_last.eq(1), current.layer_last.eq(0)]
         return m
 
-    def _count(self, m, x_first, x_last, y_first, y_last):
+    def _count(self, m, edges: Edges) -> None:
         """Pixels left in the row and rows left in the tile; "last" is a register."""
         layer, bits = self.layer, len(self.ahead.rows)
+        x_first, x_last, y_first, y_last = edges
         x, y, one_column = Signal(bits), Signal(bits), Signal()
         m.d.sync += one_column.eq(layer.out_width == 1)
         with m.If(self.advance):
@@ -79,17 +98,18 @@ class Pixels(Component):
             with m.Else():
                 m.d.sync += [x.eq(x - 1), x_last.eq(x == 2)]
 
-    def _address(self, m, x_last):
+    def _address(self, m, x_last) -> None:
         """Operand address of the pixel and of the first one of its row."""
         layer, odd = self.layer, self.ahead.column_odd
+        one, two = stride_is_1(layer), stride_is_2(layer)
         row, row_step = Signal.like(self.address), Signal.like(self.address)
         following = Signal.like(self.address)
         column_odd, row_odd, first_odd = Signal(), Signal(), Signal()
-        once = Mux(layer.upsample, layer.stride[1] | column_odd, layer.stride[0])
-        twice = ~layer.upsample & layer.stride[1]
+        once = Mux(layer.upsample, two | column_odd, one)
+        twice = ~layer.upsample & two
         m.d.comb += [
             row_step.eq(Mux(twice, layer.width << 1, Mux(
-                Mux(layer.upsample, layer.stride[1] | row_odd, layer.stride[0]), layer.width, 0))),
+                Mux(layer.upsample, two | row_odd, one), layer.width, 0))),
             following.eq(Mux(self.pass_last, self.ahead.base, row + row_step)),
         ]
         with m.If(self.advance):
@@ -97,11 +117,11 @@ class Pixels(Component):
                 m.d.sync += [
                     self.address.eq(following), row.eq(following),
                     column_odd.eq(Mux(self.pass_last, odd, first_odd)),
-                    row_odd.eq(Mux(self.pass_last, self.ahead.row_odd, row_odd ^ layer.stride[0])),
+                    row_odd.eq(Mux(self.pass_last, self.ahead.row_odd, row_odd ^ one)),
                 ]
             with m.Else():
                 m.d.sync += [self.address.eq(self.address + Cat(once, twice)),
-                             column_odd.eq(column_odd ^ layer.stride[0])]
+                             column_odd.eq(column_odd ^ one)]
             with m.If(self.pass_last):
                 m.d.sync += first_odd.eq(odd)
 
@@ -153,8 +173,13 @@ class Sequencer(Component):
         self._outputs(m, pixels, issue)
         return m
 
-    def _permission(self, m, pixels, issue, prime, step):
-        """May a column be issued, and if not, what is missing?"""
+    def _permission(self, m, pixels: Pixels, issue, prime, step) -> None:
+        """May a column be issued, and if not, what is missing?
+
+        `primed`: the loops have given the first pass. `credit`: the shadow weights hold a tile that
+        no pass has used. A pass is MIN_PASS cycles long at least, so none begins (`started`) or
+        ends, which asks the loops for the next one (`taken`), in the cycles after another.
+        """
         active, primed, credit = Signal(), Signal(), Signal()
         begins, current = pixels.pass_start, pixels.current
         started, taken = Signal(MIN_PASS - 1), Signal(MIN_PASS - 1)     # passes, in the last cycles
@@ -185,9 +210,10 @@ class Sequencer(Component):
             with m.Elif(issue & begins & ~current.act):
                 m.d.sync += credit.eq(0)
 
-    def _outputs(self, m, pixels, issue):
+    def _outputs(self, m, pixels: Pixels, issue) -> None:
         """Delay everything that travels with the operands to the array's input."""
-        current, control = pixels.current, Signal(control_layout(self._config))
+        current = pixels.current
+        control: Any = Signal(control_layout(self._config))
         m.d.comb += [
             control.valid.eq(issue), control.address.eq(pixels.pixel),
             control.first.eq(current.first), control.shift.eq(current.shift),

@@ -1,12 +1,12 @@
 """The weight stream: reads, unpacks and pushes weight tiles into the array."""
 
 from amaranth import *
-from amaranth.lib import data, stream
-from amaranth.lib.memory import Memory
+from amaranth.lib import data, memory, stream
 from amaranth.lib.wiring import In, Out
 
 from hqdm.rtl.component import Component
 from hqdm.rtl.interfaces import DESCRIPTOR_LAYOUT, ReadPort
+from hqdm.rtl.modes import kernel_is_3, two_weight_nibbles
 from hqdm.rtl.multiply.countdown import Countdown
 from hqdm.spec.config import Config
 
@@ -26,14 +26,14 @@ class WeightRequests(Component):
             "request": ReadPort(config).members["request"],
         })
 
-    def _counters(self, m, taken):
+    def _counters(self, m, taken) -> tuple[Value, Value]:
         """Tiles, words, output words and rows left; returns (restart, finished)."""
         layer = self.layer
         left, less = Signal(16), Signal(signed(17))
         tiles, words, outs = (Countdown(bits) for bits in (5, 17, 16))
         end = taken
         for name, count, load in (
-            ("tiles", tiles, Mux(layer.kernel[1], 9, 1) << layer.weight_nibbles[1]),
+            ("tiles", tiles, Mux(kernel_is_3(layer), 9, 1) << two_weight_nibbles(layer)),
             ("words", words, layer.words0 + layer.words1), ("outs", outs, layer.out_words),
         ):
             m.submodules[name] = count
@@ -79,7 +79,11 @@ def row_layout(config: Config) -> data.StructLayout:
 
 
 def extended(row, n: int):
-    """The n weights of a row, sign-extended to 4 bits. One of four is selected by two bits."""
+    """The n weights of a row, sign-extended to 4 bits. One of four is selected by two bits.
+
+    Weight c has its bits one beside the other, so of n weights of 2 bits that of c is bits
+    2 c and 2 c + 1. A row of 3 bits can begin with the second unit, n bits further on.
+    """
     def weight(begin, size):
         field = row.units[begin:begin + size]
         return Cat(field, field[-1].replicate(4 - size))
@@ -93,7 +97,12 @@ class WeightUnpack(Component):
     One row per cycle while beats come; the bits that pad a tile to whole beats are dropped. A beat
     is taken when less than a row is left, so never the next tile's before the last row has gone.
     A row is a window that moves over the latest beat and the two units before it: with 3 bits that
-    many may be left over.
+    many may be left over. Of the 10 units, 2 to 9 are the latest beat:
+
+        4 bits    the window begins at 2, 6                             2 rows of a beat
+        2 bits    at 2, 4, 6, 8                                         4 rows of a beat
+        3 bits    at 2, 5; the next beat comes, units 8 and 9 are now 0 and 1: at 0, 3, 6;
+                  the next, unit 9 is now 1: at 1, 4, 7; at 2 again     8 rows of 3 beats
 
     Members
     -------
@@ -108,8 +117,12 @@ class WeightUnpack(Component):
             "o": Out(stream.Signature(row_layout(config))),
         })
 
-    def _window(self, units, position):
-        """The 4 units at `position`, or before it if that is odd."""
+    def _window(self, units, position) -> Value:
+        """The 4 units at `position`, or before it if that is odd.
+
+        Bit 0 of the position is left to `extended`, after the memory, where it costs no more. From
+        8 on there are only two units: that is a row of 2 bits.
+        """
         n = self._config.n
         words = [units[k * n:(k + 1) * n] for k in range(10)]
         window = []
@@ -133,6 +146,7 @@ class WeightUnpack(Component):
             self.o.payload.other.eq(Mux(self.bits == 3, position[0], self.bits == 2)),
             self.i.ready.eq(~valid | (taken & spent)),
         ]
+        # A beat is spent when no further row fits behind this one: position + 2 * bits > 10.
         with m.Switch(self.bits):
             for bits in (2, 3, 4):
                 with m.Case(bits):
@@ -179,9 +193,9 @@ class WeightLoader(Component):
         n = self._config.n
         m.submodules.requests = requests = WeightRequests(self._config)
         m.submodules.unpack = unpack = WeightUnpack(self._config)
-        m.submodules.rows = memory = Memory(
+        m.submodules.rows = rows = memory.Memory(
             shape=row_layout(self._config), depth=2 * n, init=[])
-        write, read = memory.write_port(), memory.read_port(domain="comb")
+        write, read = rows.write_port(), rows.read_port(domain="comb")
         m.d.comb += [
             requests.layer.eq(self.layer), requests.start.eq(self.start),
             self.read.request.payload.eq(requests.request.payload),
@@ -209,12 +223,12 @@ class WeightLoader(Component):
         self._push(m, read, drain, full)
         return m
 
-    def _push(self, m, read, drain, full):
+    def _push(self, m, read, drain, full) -> None:
         """Read a complete tile row by row, and extend its weights."""
         n = self._config.n
         armed = Signal(init=1)                      # the shadow weights may be overwritten
         pushing, go = Signal(), Signal()
-        first = drain[:-1] == 0
+        first = drain[:-1] == 0                     # the upper bit is the tile, the others its row
         m.d.comb += [
             go.eq(pushing | ((armed | self.swap) & full.bit_select(drain[-1], 1) & first)),
             read.addr.eq(drain),
