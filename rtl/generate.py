@@ -4,10 +4,10 @@ import hashlib
 import json
 import re
 from dataclasses import asdict
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import amaranth
 from amaranth.back import verilog
 
 from hqdm.kit.cache import ROOT, build_once, content_hash, files_hash, write_atomically
@@ -41,7 +41,7 @@ def generate_cached(config: Config, cache: Path | None = None) -> str:
     cache: directory of the build cache; by default `hqdm.kit.cache.cache_root()`.
     """
     fields = json.dumps(asdict(config), sort_keys=True)
-    key = content_hash(_SOURCES, fields, amaranth.__version__)
+    key = content_hash(_SOURCES, fields, version("amaranth"))
 
     def make(directory: Path) -> None:
         (directory / f"{TOP}.v").write_text(generate(config), encoding="utf-8")

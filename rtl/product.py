@@ -1,12 +1,14 @@
 """Products wider than a hardware multiplier, as two of 18 x 18 bits and an adder."""
 
+from typing import Any
+
 from amaranth import *
 
 LOW_BITS = 18       # of the wide factor, unsigned: the ports of an unsigned multiplier
 LATENCY = 2         # partial products, sum
 
 
-def product(m, a, b, name):
+def product(m, a, b, name: str) -> Value:
     """a * b, registered twice, without reset. One product per cycle.
 
     The first registers are those of the multipliers where these have some. The upper product is a
@@ -18,7 +20,8 @@ def product(m, a, b, name):
     a: signed, 19..36 bits, from a register. b: unsigned, at most 17 bits, from a register.
     """
     width = len(a) + len(b)
-    def register(shape, suffix):
+
+    def register(shape: Any, suffix: str) -> Signal:
         return Signal(shape, name=f"{name}_{suffix}", reset_less=True)
 
     low, lower = register(LOW_BITS + len(b), "low"), register(LOW_BITS, "lower")

@@ -35,14 +35,14 @@ class Window(NamedTuple):
     over: Value
 
 
-def window(value, point=0):
+def window(value, point: int = 0) -> Window:
     """All of the number value / 2**point; `value` is signed."""
     value = _signed(value)
     bits = value[point - 1:] if point else Cat(0, value)
     return Window(bits, value[-1], value[:max(point - 1, 0)].any(), C(0, 1))
 
 
-def registered(m, x, name):
+def registered(m, x: Window, name: str) -> Window:
     """The window `x` a cycle later; the registers are not reset."""
     later = Window(*(Signal(len(value), name=f"{name}_{field}", reset_less=True)
                      for field, value in zip(x._fields, x, strict=True)))
@@ -50,13 +50,23 @@ def registered(m, x, name):
     return later
 
 
-def one_hot(select, count):
+def one_hot(select, count: int) -> Value:
     """Bit k says that `select` is k."""
     return Cat(select == k for k in range(count))
 
 
-def narrow(m, x, step, select, width):
+def narrow(m, x: Window, step: int, select, width: int) -> Window:
     """`x` / 2**(step * k), of which `width` bits are kept.
+
+    A number of 12 bits, step 4 and k = 1, of which 5 bits are kept:
+
+        before     b b b b b b b b b b b b
+        after              B B B B B            by 4 lower
+        over       ^ ^ ^                        one of these is not the sign
+        sticky                       ^ ^ ^ ^    one of these is not 0; with it those of before
+
+    A bit above that is dropped too early, before it is known whether k brings it down, would be
+    lost: hence `width` includes what `x` is shifted further.
 
     Parameters
     ----------
@@ -85,11 +95,11 @@ def narrow(m, x, step, select, width):
     return Window(bits, x.sign, _any(sticky), _any(over))
 
 
-def _any(values):
+def _any(values) -> Value:
     return reduce(or_, values)
 
 
-def settle(m, x, bits):
+def settle(m, x: Window, bits: int) -> Value:
     """Rounded to the nearest integer, ties to even, and limited to `bits` bits: signed.
 
     Parameters
@@ -103,18 +113,19 @@ def settle(m, x, bits):
     return saturate(rounded, bits)
 
 
-def floor(x, bits):
+def floor(x: Window, bits: int) -> tuple[Value, Value]:
     """(whole, up): `whole` + `up` saturated to `bits` bits is the rounded and limited number.
 
     `whole` has one bit more; outside of the range of `bits` bits it has some value on the same
     side, which `up` does not change. It is below the rounded number, or equal.
     """
+    # Ties to even: half and nothing below it goes up only if bit 1, the last of `whole`, is odd.
     over = x.over | (x.bits[bits] ^ x.sign)
     whole = Cat(x.bits[1:bits], x.sign ^ over, x.sign).as_signed()
     return whole, x.bits[0] & (x.sticky | x.bits[1]) & ~over
 
 
-def saturate(value, bits):
+def saturate(value, bits: int) -> Value:
     """Signed `value` limited to the range of a signed number of `bits` bits."""
     value = _signed(value)
     if len(value) <= bits:
@@ -124,7 +135,7 @@ def saturate(value, bits):
     return Mux(fits, value[:bits], Cat((~value[-1]).replicate(bits - 1), value[-1])).as_signed()
 
 
-def _signed(value):
+def _signed(value) -> Value:
     """`value` as a Value; refuses what would be misread."""
     value = Value.cast(value)
     if not value.shape().signed:

@@ -1,12 +1,11 @@
 """Addresses of the bursts in flight, so that an error response can be blamed on its burst."""
 
 from amaranth import *
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from hqdm.rtl.bus.queue import BLOCK
 from hqdm.rtl.component import Component
 from hqdm.rtl.counting import change
+from hqdm.rtl.memories import BLOCK, memory
 
 
 class BurstLog(Component):
@@ -33,7 +32,7 @@ class BurstLog(Component):
         self._depth = depth
         super().__init__({
             "push": In(1), "address": In(address_bits), "pop": In(1),
-            "answered": Out(address_bits), "empty": Out(1, init=1), "full": Out(1),
+            "answered": Out(address_bits), "empty": Out(1), "full": Out(1),
         })
 
     @property
@@ -42,9 +41,8 @@ class BurstLog(Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.addresses = memory = Memory(
-            shape=self._address_bits, depth=self._depth, init=[], attrs=BLOCK)
-        write, read = memory.write_port(), memory.read_port()
+        m.submodules.addresses = addresses = memory(self._address_bits, self._depth, **BLOCK)
+        write, read = addresses.write_port(), addresses.read_port()
         count = Signal(range(self._depth + 1))
         m.d.comb += [
             write.en.eq(self.push),

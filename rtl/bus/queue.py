@@ -2,14 +2,11 @@
 
 from amaranth import *
 from amaranth.lib import stream
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from hqdm.rtl.component import Component
 from hqdm.rtl.counting import change
-
-# in block RAM, without logic for a read and a write of the same entry at once, which never happen
-BLOCK = {"ram_style": "block", "no_rw_check": 1}
+from hqdm.rtl.memories import BLOCK, memory
 
 
 class CreditQueue(Component):
@@ -41,10 +38,10 @@ class CreditQueue(Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.memory = memory = Memory(
-            shape=self._width, depth=self._depth, init=[], attrs=BLOCK)
-        write, read = memory.write_port(), memory.read_port()
-        stored = Signal(range(self._depth + 1))
+        m.submodules.memory = entries = memory(self._width, self._depth, **BLOCK)
+        write, read = entries.write_port(), entries.read_port()
+        stored = Signal(range(self._depth + 1))     # in the memory alone
+        # memory -> its output (`fetched`) -> `payload` (`valid`): each moves up as soon as it may
         fetched, valid, move = Signal(), Signal(), Signal()     # in the memory's output, in `o`
         payload = Signal(self._width, reset_less=True)
         m.d.comb += [

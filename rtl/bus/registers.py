@@ -1,6 +1,9 @@
 """AXI4-Lite register bank, generated from `hqdm.spec.registers`."""
 
+from typing import Any
+
 from amaranth import *
+from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from hqdm.rtl.component import Component
@@ -14,21 +17,21 @@ from hqdm.spec.registers import (
     Register,
 )
 
-RESET = {"watchdog": WATCHDOG_RESET}
+RESET: dict[str, dict[str, Any]] = {"watchdog": {"init": WATCHDOG_RESET}}
 OKAY, SLVERR = 0, 2
 FIRST_COUNTER = ADDRESS[COUNTERS[0][0]] >> 2
 COUNTER_NAMES = {name for name, _ in COUNTERS}
 OTHERS = tuple(r for r in REGISTERS if r.name not in COUNTER_NAMES)
 
 
-def _members(register: Register) -> dict:
+def _members(register: Register) -> dict[str, wiring.Member]:
     """Ports of one register, by access."""
     name = register.name
     if register.access == "ro":
         return {name: In(32)}
     if register.access == "w1c":
         return {name: Out(32), f"{name}_set": In(32)}
-    return {name: Out(32, init=RESET.get(name, 0))}
+    return {name: Out(32, **RESET.get(name, {}))}
 
 
 class RegisterBank(Component):

@@ -2,10 +2,10 @@
 
 from amaranth import *
 from amaranth.lib import data
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from hqdm.rtl.component import Component
+from hqdm.rtl.memories import memory
 from hqdm.spec.registers import COUNTERS
 from hqdm.spec.stalls import STALL_COUNTERS
 
@@ -36,8 +36,8 @@ class Counters(Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.totals = memory = Memory(shape=32, depth=16, init=[])
-        write, read = memory.write_port(), memory.read_port(domain="comb")
+        m.submodules.totals = totals = memory(32, 16)
+        write, read = totals.write_port(), totals.read_port(domain="comb")
         slot, added, stale = Signal(4), Signal(4), Signal(range(len(NAMES) + 1), init=len(NAMES))
         old, more = Signal(32), Signal(range(len(NAMES) + 1))
         recent = [Signal.like(more, name=f"recent_{name}") for name in NAMES]

@@ -3,11 +3,11 @@
 from typing import Any
 
 from amaranth import *
-from amaranth.lib import memory
 from amaranth.lib.wiring import In, Out
 
 from hqdm.rtl.component import Component
 from hqdm.rtl.load.beat import Beat
+from hqdm.rtl.memories import memory
 from hqdm.spec.fixed import MAX_ORDER
 
 SLOT_BITS = MAX_ORDER   # the longest line holds 2**MAX_ORDER beats
@@ -243,9 +243,8 @@ class TimeStage(Component):
         bits = self._line_bits
         # `ahead` is two slots on, modulo `delay`: what is read there was written `delay - 2`
         # advances ago. The memory's register and `line` are the other two.
-        m.submodules.line = line = memory.Memory(
-            shape=unsigned(self._lanes * bits), depth=self._delay, init=[],
-            attrs={"ram_style": "block"})
+        m.submodules.line = line = memory(
+            unsigned(self._lanes * bits), self._delay, ram_style="block")
         write, read = line.write_port(), line.read_port()
         m.d.comb += [
             write.en.eq(self.advance), write.addr.eq(self.slot), write.data.eq(Cat(entering)),

@@ -1,11 +1,11 @@
 """The chunks that have been requested and whose data are still to come."""
 
 from amaranth import *
-from amaranth.lib import memory
 from amaranth.lib.wiring import In, Out
 
 from hqdm.rtl.component import Component
 from hqdm.rtl.load.sequence import CHUNK
+from hqdm.rtl.memories import memory
 
 
 class ChunkQueue(Component):
@@ -32,8 +32,7 @@ class ChunkQueue(Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.chunks = chunks = memory.Memory(
-            shape=CHUNK, depth=1 << self.DEPTH_BITS, init=[], attrs={"ram_style": "block"})
+        m.submodules.chunks = chunks = memory(CHUNK, 1 << self.DEPTH_BITS, ram_style="block")
         write, read = chunks.write_port(), chunks.read_port(domain="comb")
         last, first = Signal(self.DEPTH_BITS), Signal(self.DEPTH_BITS)
         some, fetched = Signal(), Signal()

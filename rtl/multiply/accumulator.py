@@ -3,11 +3,12 @@
 from typing import Any
 
 from amaranth import *
-from amaranth.lib import data, memory
+from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
 from hqdm.rtl.component import Component
 from hqdm.rtl.interfaces import AccumulatorRead
+from hqdm.rtl.memories import memory
 from hqdm.spec.config import Config
 
 MIN_PASS = 4    # a sum may be added to again this many cycles after the last time, not earlier
@@ -76,8 +77,7 @@ class Accumulator(Component):
         A memory has its data late in the cycle, so nothing lies between it and this register,
         which has no enable and no reset and may be the memory's own.
         """
-        bank = memory.Memory(shape=signed(32), depth=self._config.acc_words, init=[],
-                             attrs={"no_rw_check": 1})
+        bank = memory(signed(32), self._config.acc_words, no_rw_check=1)
         m.submodules[f"bank{b}_{c:02}"] = bank
         write, read = bank.write_port(), bank.read_port()
         mine = control.valid & (control.bank == b)

@@ -1,11 +1,12 @@
 """The double-buffered operand buffer between load and multiply."""
 
 from amaranth import *
-from amaranth.lib import data, memory
+from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
 from hqdm.rtl.component import Component
 from hqdm.rtl.interfaces import OperandWrite
+from hqdm.rtl.memories import memory
 from hqdm.spec.config import Config
 
 
@@ -48,8 +49,8 @@ class OperandBuffer(Component):
             m.d.sync += [full.bit_select(drain, 1).eq(0), drain.eq(~drain)]
         width = config.lanes * config.operand_bits
         for half in range(2):
-            lanes = memory.Memory(shape=width, depth=2 * config.buffer_words, init=[],
-                                  attrs={"no_rw_check": 1})     # never both at one half
+            # never read and written at one half
+            lanes = memory(width, 2 * config.buffer_words, no_rw_check=1)
             m.submodules[f"lanes{half}"] = lanes
             write, read = lanes.write_port(), lanes.read_port()
             m.d.comb += [

@@ -1,11 +1,12 @@
 """The weight stream: reads, unpacks and pushes weight tiles into the array."""
 
 from amaranth import *
-from amaranth.lib import data, memory, stream
+from amaranth.lib import data, stream
 from amaranth.lib.wiring import In, Out
 
 from hqdm.rtl.component import Component
 from hqdm.rtl.interfaces import DESCRIPTOR_LAYOUT, ReadPort
+from hqdm.rtl.memories import memory
 from hqdm.rtl.modes import kernel_is_3, two_weight_nibbles
 from hqdm.rtl.multiply.countdown import Countdown
 from hqdm.spec.config import Config
@@ -193,8 +194,7 @@ class WeightLoader(Component):
         n = self._config.n
         m.submodules.requests = requests = WeightRequests(self._config)
         m.submodules.unpack = unpack = WeightUnpack(self._config)
-        m.submodules.rows = rows = memory.Memory(
-            shape=row_layout(self._config), depth=2 * n, init=[])
+        m.submodules.rows = rows = memory(row_layout(self._config), 2 * n)
         write, read = rows.write_port(), rows.read_port(domain="comb")
         m.d.comb += [
             requests.layer.eq(self.layer), requests.start.eq(self.start),

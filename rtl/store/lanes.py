@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from hqdm.rtl.component import Component
 from hqdm.rtl.product import product
-from hqdm.rtl.rounding import floor, narrow, one_hot, registered, saturate, settle, window
+from hqdm.rtl.rounding import Window, floor, narrow, one_hot, registered, saturate, settle, window
 from hqdm.spec.fixed import CARRIER_BITS, MID_BITS, MULTIPLIER_BITS, RESIDUAL_SHIFT, SHIFT_BITS
 from hqdm.spec.stages import ROW_MANTISSA_BITS, ROW_SHIFT_BITS, STORE, by_name
 
@@ -25,8 +25,15 @@ def lanes_of(shape, lanes: int) -> data.ArrayLayout:
     return data.ArrayLayout(shape, lanes)
 
 
-def shifted(m, x, sixteens, shift, least, bits, name):
+def shifted(m, x: Window, sixteens, shift, least: int, bits: int, name: str) -> Window:
     """The window `x` / 2**(16 * k + shift), for `floor` to `bits` bits, a cycle later.
+
+    The coarse steps come first: after each, `left` is the most that is still to be shifted, and so
+    many bits are kept above those that are wanted. For `bits` 16 and `least` 0:
+
+        by 16 * k    keep 17 + 15 bits
+        by 8         keep 17 + 7 bits, registered
+        by 4, 2, 1   keep 17 + 3, 17 + 1, 17 bits
 
     Parameters
     ----------
@@ -105,7 +112,10 @@ class StepScale(Component):
         })
 
     def elaborate(self, platform):
-        """One bit of the shift is in the multiplier, which is doubled for an even one."""
+        """One bit of the shift is in the multiplier, which is doubled for an even one.
+
+        So every product is twice the wanted one with an even shift, and the window begins a bit up.
+        """
         m = Module()
         scaled, sixteens, shift = Signal(MULTIPLIER_BITS + 1), Signal(3), Signal(4)
         m.d.sync += [
@@ -156,8 +166,11 @@ class RowScale(Component):
             m.d.sync += self.o[k].eq(settle(m, x, MID_BITS))
         return m
 
-    def _factor(self, m, lane):
-        """(mantissa * 8 / 2**(shift % 4), shift / 4 beside the product), of 1 if not enabled."""
+    def _factor(self, m, lane: int) -> tuple[Signal, Signal]:
+        """(mantissa * 8 / 2**(shift % 4), shift / 4 beside the product), of 1 if not enabled.
+
+        ~shift of two bits is 3 - shift: a shift left by it is one by 3 and back by shift.
+        """
         mantissa = Signal(ROW_MANTISSA_BITS + 3, name=f"mantissa{lane}", reset_less=True)
         fours = [Signal(ROW_SHIFT_BITS - 2, name=f"fours{lane}_{k}", reset_less=True)
                  for k in range(3)]
@@ -177,7 +190,7 @@ class Add(Component):
     """o = sat16(i + addend + up), per lane, or its complement. Latency 1, one group per cycle.
 
     As ~x = -x - 1 and saturation commutes with it, x - y is ~(~x + y): a complement before and
-    one after make an adder subtract.
+    one after make an adder subtract. The stage before has the complement after its own sum.
 
     Members
     -------
@@ -207,8 +220,13 @@ class Add(Component):
 class Align(Component):
     """o + up = sat16(rhe(i * 2**15, shift)), per lane: the second operand at another exponent.
 
-    A multiplier is the shifter: i * 2**(15 - shift), or for shifts from 16 on
-    i * 2**(31 - shift) of which the lower 16 bits are dropped.
+    A multiplier is the shifter: i * 2**(15 - shift % 16), of which the lower 16 bits are dropped
+    for shifts from 16 on:
+
+        shift    0        7       15       16       23       30
+        power    2**15    2**8    1        2**15    2**8     2
+        right    .        .       .        16       16       16
+
     What rounds is smaller than what saturates: no sum is beyond 16 bits.
     Latency 3 (product, choice, saturation), one group per cycle.
 

@@ -1,12 +1,13 @@
 """M and bias of an output word, double-buffered: one set is used while the next is fetched."""
 
+from typing import Any
+
 from amaranth import *
 from amaranth.lib import data, stream
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from hqdm.rtl.bus.queue import BLOCK
 from hqdm.rtl.component import Component
+from hqdm.rtl.memories import BLOCK, memory
 from hqdm.rtl.store.lanes import CARRIER, lanes_of
 from hqdm.spec.config import Config
 from hqdm.spec.fixed import MULTIPLIER_BITS
@@ -20,7 +21,7 @@ def group_address() -> data.StructLayout:
     return data.StructLayout({"group": 2, "set": 1})
 
 
-def read_group(m, port, group, layout, name):
+def read_group(m, port, group, layout, name: str) -> Any:
     """The quarter `group` of the word whose beats `port` reads; READ_LATENCY cycles later.
 
     `port` is a synchronous memory port whose lowest address bit is group[1].
@@ -84,18 +85,18 @@ class ParameterSets(Component):
             self.number.eq(self.number ^ self.claim),
         ]
         lanes = self._config.store_lanes
-        for name, kind, shape in (("multiplier", 0, MULTIPLIER_BITS), ("bias", 1, CARRIER)):
-            memory = Memory(shape=self._config.bus_bits, depth=4, init=[],
-                            attrs=BLOCK)
-            m.submodules[name] = memory
-            write, read = memory.write_port(), memory.read_port()
-            at = getattr(self, f"{name}_at")
+        # The beats of a set are M low, M high, bias low, bias high: bit 1 of the index is the kind.
+        for kind, (name, shape, at, output) in enumerate((
+                ("multiplier", MULTIPLIER_BITS, self.multiplier_at, self.multipliers),
+                ("bias", CARRIER, self.bias_at, self.bias))):
+            beats = memory(self._config.bus_bits, 4, **BLOCK)
+            m.submodules[name] = beats
+            write, read = beats.write_port(), beats.read_port()
             m.d.comb += [
                 write.en.eq(taken & (index[1] == kind)),
                 write.addr.eq(Cat(index[0], index[2])),
                 write.data.eq(self.beat.payload),
                 read.addr.eq(Cat(at.group[1], at.set)),
             ]
-            output = self.multipliers if kind == 0 else self.bias
             m.d.comb += output.eq(read_group(m, read, at.group, lanes_of(shape, lanes), name))
         return m

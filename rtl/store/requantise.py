@@ -7,6 +7,7 @@ from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
 from hqdm.rtl.component import Component
+from hqdm.rtl.modes import has_residual, subtracts
 from hqdm.rtl.store.lanes import (
     ALIGN_SHIFT_BITS,
     CARRIER,
@@ -61,7 +62,7 @@ def _second(m, ports, before):
     m.submodules.second = unit = Add(ports.lanes)
     m.d.comb += [
         align.i.eq(ports.second), align.shift.eq(ports.residual_shift),
-        align.enable.eq(ports.residual != 0),
+        align.enable.eq(has_residual(ports.residual)),
         unit.i.eq(before.o), unit.addend.eq(align.o), unit.up.eq(align.up),
     ]
     return unit
@@ -128,8 +129,8 @@ class Requantise(Component):
         for stage in in_core(STORE):
             units[stage.name] = unit = UNITS[stage.name](m, self, unit)
         m.d.comb += [       # to subtract is to add between two complements, see `Add`
-            units["bias"].invert.eq(self.residual[1]),
-            units["second"].invert.eq(self.residual[1]),
+            units["bias"].invert.eq(subtracts(self.residual)),
+            units["second"].invert.eq(subtracts(self.residual)),
             self.o.eq(unit.o),
         ]
         return m

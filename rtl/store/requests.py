@@ -1,5 +1,7 @@
 """What the store unit reads from memory, in the order in which it is used."""
 
+from enum import IntEnum
+
 from amaranth import *
 from amaranth.lib import stream
 from amaranth.lib.wiring import In, Out
@@ -7,12 +9,20 @@ from amaranth.lib.wiring import In, Out
 from hqdm.rtl.bus.queue import CreditQueue
 from hqdm.rtl.component import Component
 from hqdm.rtl.interfaces import BEATS_BITS, DESCRIPTOR_LAYOUT, ReadPort
-from hqdm.rtl.store.second import has_second
+from hqdm.rtl.modes import has_second
 from hqdm.rtl.store.walk import TileWalk
 from hqdm.spec.config import Config
 
 REQUESTS_AHEAD = 64     # a reader with 64 beats never has as many requests of two beats inside
 PARAMETERS, SECOND = 0, 1
+
+
+class Ask(IntEnum):
+    """What is asked for next, in this order; SECOND is repeated, or skipped."""
+
+    MULTIPLIERS = 0
+    BIAS = 1
+    SECOND = 2
 
 
 class StoreReads(Component):
@@ -45,11 +55,11 @@ class StoreReads(Component):
         self._sort(m, kinds.o)
         return m
 
-    def _request(self, m, kinds):
+    def _request(self, m, kinds: CreditQueue) -> None:
         """Requests in order, their addresses a cycle ahead; the kind of each goes to `kinds`."""
         config, request = self._config, self.read.request
         m.submodules.walk = walk = TileWalk(config)
-        state, sent, second = Signal(2), Signal(), Signal()     # state: 0 M, 1 bias, 2 second
+        state, sent, second = Signal(2), Signal(), Signal()     # state: an `Ask`
         moved, valid = Signal(), Signal()                       # a request was sent; there is one
         address = Signal(config.address_bits)
         offset = Signal(16 + config.word_bytes.bit_length())    # of the output word in M and bias
@@ -63,25 +73,25 @@ class StoreReads(Component):
             request.payload.eq(Cat(address, Const(2, BEATS_BITS))),
             sent.eq(valid & request.ready),
             kinds.push.eq(sent),
-            kinds.data.eq(Mux(state == 2, SECOND, PARAMETERS)),
-            walk.step.eq(moved & (state == 2)),
-            walk.skip.eq(moved & (state == 1) & ~second),
+            kinds.data.eq(Mux(state == Ask.SECOND, SECOND, PARAMETERS)),
+            walk.step.eq(moved & (state == Ask.SECOND)),
+            walk.skip.eq(moved & (state == Ask.BIAS) & ~second),
         ]
         m.d.sync += [
             second.eq(has_second(self.layer)), moved.eq(sent),
             valid.eq(~self.start & (Mux(valid, ~request.ready, walk.active & ~moved))),
-            address.eq(Mux(state == 2, walk.address,
-                           Mux(state == 1, self.bias, self.layer.multipliers) + offset)),
+            address.eq(Mux(state == Ask.SECOND, walk.address,
+                           Mux(state == Ask.BIAS, self.bias, self.layer.multipliers) + offset)),
         ]
         with m.If(moved):
-            m.d.sync += state.eq(Mux(state == 2, 2, state + 1))
+            m.d.sync += state.eq(Mux(state == Ask.SECOND, Ask.SECOND, state + 1))
         with m.If(walk.skip | (walk.step & walk.last_pixel)):
-            m.d.sync += [state.eq(0),
+            m.d.sync += [state.eq(Ask.MULTIPLIERS),
                          offset.eq(Mux(walk.last_word, 0, offset + config.word_bytes))]
         with m.If(self.start):
-            m.d.sync += [state.eq(0), offset.eq(0), moved.eq(0)]
+            m.d.sync += [state.eq(Ask.MULTIPLIERS), offset.eq(0), moved.eq(0)]
 
-    def _sort(self, m, kind):
+    def _sort(self, m, kind) -> None:
         """Beats to where they belong, two for each `kind`."""
         beat, second_beat = self.read.beat, Signal()
         taken = Signal()

@@ -2,22 +2,16 @@
 
 from amaranth import *
 from amaranth.lib import stream
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from hqdm.rtl.bus.queue import BLOCK
 from hqdm.rtl.component import Component
 from hqdm.rtl.counting import change
+from hqdm.rtl.memories import BLOCK, memory
 from hqdm.rtl.store.lanes import CARRIER, lanes_of
 from hqdm.rtl.store.parameters import read_group
 from hqdm.spec.config import Config
 
 WORDS = 8       # more than the words between the issue of a pixel and its second operand
-
-
-def has_second(layer):
-    """Whether the descriptor `layer` has a second operand: a residual's, or row factors."""
-    return (layer.residual != 0) | layer.row_scale
 
 
 class SecondOperand(Component):
@@ -44,9 +38,8 @@ class SecondOperand(Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.words = memory = Memory(
-            shape=self._config.bus_bits, depth=2 * WORDS, init=[], attrs=BLOCK)
-        write, read = memory.write_port(), memory.read_port()
+        m.submodules.words = words = memory(self._config.bus_bits, 2 * WORDS, **BLOCK)
+        write, read = words.write_port(), words.read_port()
         oldest = Signal(range(WORDS))
         beats = Signal(range(2 * WORDS + 1))        # in the queue
         complete, unclaimed = Signal(), Signal(range(WORDS + 1))

@@ -1,6 +1,7 @@
 """Store unit: partial sums of one layer to carriers in memory."""
 
 from itertools import pairwise
+from typing import Any
 
 from amaranth import *
 from amaranth.lib import data
@@ -16,10 +17,11 @@ from hqdm.rtl.interfaces import (
     ReadPort,
     WordWrite,
 )
+from hqdm.rtl.modes import has_second
 from hqdm.rtl.store.parameters import GROUPS, READ_LATENCY, ParameterSets
 from hqdm.rtl.store.requantise import Requantise
 from hqdm.rtl.store.requests import StoreReads
-from hqdm.rtl.store.second import SecondOperand, has_second
+from hqdm.rtl.store.second import SecondOperand
 from hqdm.rtl.store.walk import TileWalk
 from hqdm.spec.config import Config
 
@@ -83,7 +85,7 @@ class StoreUnit(Component):
         # at rest it takes no power, and a simulator no time
         m.submodules.requantise = EnableInserter(moving)(requantise)
         self._fetch(m, sets, second)
-        tags = [Signal(TAG, name=f"tag{k}") for k in range(self.latency + 1)]
+        tags: list[Any] = [Signal(TAG, name=f"tag{k}") for k in range(self.latency + 1)]
         m.d.sync += moving.eq(Cat(tag.valid for tag in tags[:-1]).any())
         m.d.sync += [later.eq(earlier) for earlier, later in pairwise(tags)]
         self._issue(m, tags, sets, second)
@@ -93,7 +95,7 @@ class StoreUnit(Component):
         m.d.sync += self.done.eq((self.done | tags[-1].final) & ~self.start)
         return m
 
-    def _fetch(self, m, sets, second):
+    def _fetch(self, m, sets: ParameterSets, second: SecondOperand) -> None:
         """Memory reads, sorted to their buffers."""
         m.submodules.reads = reads = StoreReads(self._config)
         m.d.comb += [
@@ -105,8 +107,14 @@ class StoreUnit(Component):
         connect(m, reads.parameters, sets.beat)
         connect(m, reads.second, second.beat)
 
-    def _issue(self, m, tags, sets, second):
-        """Four groups per pixel once all it needs is there."""
+    def _issue(self, m, tags: list[Any], sets: ParameterSets, second: SecondOperand) -> None:
+        """Four groups per pixel once all it needs is there.
+
+        What a pixel needs is asked for in the cycle of its first group, `first`; the other three
+        follow without a question. What comes of that, `begun`, may be a cycle later: announcing the
+        word and claiming the second operand. So `room` and `second.available` follow two cycles
+        after `first`, in time for the next pixel.
+        """
         accumulator, word = self.accumulator, self.word
         room = Signal(range(WRITE_WORDS + 1), init=WRITE_WORDS)
         m.submodules.walk = walk = TileWalk(self._config)
@@ -138,12 +146,18 @@ class StoreUnit(Component):
         m.d.sync += [group.eq(group + go), begun.eq(first & go),
                      room.eq(room + change(word.taken, word.announce, len(room)))]
 
-    def _arithmetic(self, m, tags, sets, second, requantise):
-        """Operands to the stages, each at its time."""
+    def _arithmetic(self, m, tags: list[Any], sets: ParameterSets, second: SecondOperand,
+                    requantise: Requantise) -> None:
+        """Operands to the stages, each at its time.
+
+        `tags[k]` is the tag of the group issued k cycles ago. The sums come SUMS_LATENCY cycles
+        after the issue; an operand that is wanted `at` cycles after the sums is read READ_LATENCY
+        cycles before, when the group's tag has come to AHEAD + `at`.
+        """
         lanes = self._config.store_lanes
         sums = Signal(requantise.sums.shape())
         multiplier, bias = tags[AHEAD], tags[AHEAD + requantise.bias_at]
-        other = Signal(TAG)
+        other: Any = Signal(TAG)
         with m.Switch(Cat(tags[3].group, self.accumulator.bank)):
             for k in range(2 * GROUPS):
                 bank, first = self.accumulator.data[k // GROUPS], k % GROUPS * lanes
