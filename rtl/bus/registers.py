@@ -17,7 +17,7 @@ from hqdm.spec.registers import (
     Register,
 )
 
-RESET: dict[str, dict[str, Any]] = {"watchdog": {"init": WATCHDOG_RESET}}
+RESET = {"watchdog": WATCHDOG_RESET}
 OKAY, SLVERR = 0, 2
 FIRST_COUNTER = ADDRESS[COUNTERS[0][0]] >> 2
 COUNTER_NAMES = {name for name, _ in COUNTERS}
@@ -31,7 +31,8 @@ def _members(register: Register) -> dict[str, wiring.Member]:
         return {name: In(32)}
     if register.access == "w1c":
         return {name: Out(32), f"{name}_set": In(32)}
-    return {name: Out(32, **RESET.get(name, {}))}
+    start: dict[str, Any] = {"init": RESET.get(name, 0)}     # amaranth-stubs have no `init`
+    return {name: Out(32, **start)}
 
 
 class RegisterBank(Component):
