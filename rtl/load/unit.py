@@ -1,5 +1,7 @@
 """The load unit: memory to rotated, quantised, rotated-back operands in the operand buffer."""
 
+from typing import Any
+
 from amaranth import *
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect
@@ -13,6 +15,7 @@ from hqdm.rtl.load.queue import ChunkQueue
 from hqdm.rtl.load.requests import LoadRequests
 from hqdm.rtl.load.walk import BeatCounter
 from hqdm.rtl.load.writer import OperandWriter
+from hqdm.rtl.modes import two_act_nibbles
 from hqdm.spec.config import Config
 from hqdm.spec.fixed import CARRIER_BITS, QUANTISED_BITS
 from hqdm.spec.stages import LOAD, in_core
@@ -75,6 +78,7 @@ class LoadUnit(Component):
         advance, stopped = Signal(), Signal()
         beats = Beat(self._config.lanes, CARRIER_BITS).create()
         operands, next_valid = self._pipeline(m, beats, advance)
+        # A beat at the end stops the pipeline; where there is none, nothing is lost by going on.
         m.d.comb += stopped.eq(next_valid & ~writer.ready)
         self._take_beats(m, walk, beats, stopped)
         self._move(m, walk, writer, advance, stopped)
@@ -88,7 +92,7 @@ class LoadUnit(Component):
         ]
         return m
 
-    def _pipeline(self, m, beats, advance):
+    def _pipeline(self, m, beats, advance) -> tuple[Any, Value]:
         """The stages of `LOAD` in order; the last one's output, and its `valid` of the next cycle.
 
         Each takes and gives a `Beat` per advance, so that one more only adds to the latency.
@@ -109,11 +113,11 @@ class LoadUnit(Component):
         m.d.comb += [
             quantise.multiplier.eq(step.load_multiplier), quantise.shift.eq(step.load_shift),
             quantise.low.eq(step.low), quantise.high.eq(step.high),
-            quantise.split.eq(layer.act_nibbles[1]),
+            quantise.split.eq(two_act_nibbles(layer)),
         ]
         return beats, rotate_back.next_valid
 
-    def _take_beats(self, m, walk, beats, stopped):
+    def _take_beats(self, m, walk: BeatCounter, beats, stopped) -> None:
         """Beats of memory into the pipeline, with the nibble of their pass."""
         read = self.read.beat
         m.d.comb += [
@@ -125,7 +129,7 @@ class LoadUnit(Component):
         for lane, port in enumerate(beats.data):
             m.d.sync += port.eq(read.payload[CARRIER_BITS * lane:CARRIER_BITS * (lane + 1)])
 
-    def _move(self, m, walk, writer, advance, stopped):
+    def _move(self, m, walk: BeatCounter, writer: OperandWriter, advance, stopped) -> None:
         """The clock enable: a beat went in, or between chunks the pipeline is flushed.
 
         A register, since it goes to every stage: the pipeline and the writer do in the next cycle
@@ -136,7 +140,7 @@ class LoadUnit(Component):
             m.d.sync += inside.eq(~walk.last)
         m.d.sync += advance.eq(~stopped & (walk.step | (~inside & writer.busy)))
 
-    def _hand_over(self, m, queue, walk, writer):
+    def _hand_over(self, m, queue: ChunkQueue, walk: BeatCounter, writer: OperandWriter) -> Signal:
         """The data side begins a chunk once the writer has taken the one before."""
         offered = Signal()
         m.d.comb += [walk.load.eq(queue.valid & ~walk.busy & ~offered),
