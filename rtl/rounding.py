@@ -80,7 +80,7 @@ def narrow(m, x: Window, step: int, select, width: int) -> Window:
     extended = Cat(x.bits, x.sign.replicate(width + step * last))
     choices = [extended[k * step:k * step + width] for k in range(last + 1)]
     bits = Signal(width, name="narrow_bits")
-    if last == 1:
+    if last == 1:       # of one-hot bits AND and OR are faster than a chain of multiplexers
         m.d.comb += bits.eq(Mux(select, choices[1], choices[0]))
     else:
         m.d.comb += bits.eq(_any(c & h.replicate(width) for c, h in zip(choices, hot, strict=True)))

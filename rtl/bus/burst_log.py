@@ -43,6 +43,7 @@ class BurstLog(Component):
         m = Module()
         m.submodules.addresses = addresses = memory(self._address_bits, self._depth, **BLOCK)
         write, read = addresses.write_port(), addresses.read_port()
+        # The memory shows the oldest burst a cycle late, as late as an engine registers its answer.
         count = Signal(range(self._depth + 1))
         m.d.comb += [
             write.en.eq(self.push),

@@ -91,6 +91,7 @@ class RegisterBank(Component):
         with m.If(counter < len(COUNTERS)):
             m.d.comb += wait.eq(counter != self.counter_slot)
         with m.If(reading):
+            # SLVERR and 0, unless there is such a register
             m.d.sync += [reading.eq(wait), axi.rvalid.eq(~wait), axi.rdata.eq(0),
                          axi.rresp.eq(SLVERR)]
             with m.Switch(address):
@@ -114,7 +115,7 @@ class RegisterBank(Component):
         ]
         with m.If(axi.bready):
             m.d.sync += axi.bvalid.eq(0)
-        with m.If(write):
+        with m.If(write):               # not before the answer to the last one has been taken
             m.d.sync += [have_address.eq(0), have_data.eq(0), axi.bvalid.eq(1),
                          axi.bresp.eq(SLVERR)]
             with m.Switch(address):

@@ -106,7 +106,7 @@ class Controller(Component):
     def _stop_on_fault(self, m, state: State) -> Value:
         """Latch the first fault and drain; returns the signal that says there is none."""
         faulty = Signal()
-        chain = m.If
+        chain = m.If        # then Elif: one chain, in the order of `_faults`
         for cause in self._faults(state.expired):
             with chain(cause.condition):
                 m.d.comb += faulty.eq(1)
@@ -168,6 +168,7 @@ class Controller(Component):
             with m.State("DRAIN"):
                 m.d.comb += [self.abort.eq(1), draining.eq(1)]
                 self._reset_on_request(m, state)
+                # the array has no reset: cycles without operands empty it
                 with m.If(quiet != 2 * self._config.n + 8):
                     m.d.sync += quiet.eq(quiet + 1)
                 with m.Elif(self.idle):

@@ -51,6 +51,7 @@ class Counters(Component):
         ]
         with m.If(stale != 0):      # what the memory holds is of the time before `clear`
             m.d.sync += [old.eq(0), stale.eq(stale - 1)]
+        # The visit takes what came before it; the increment of its own cycle waits for the next.
         for index, name in enumerate(NAMES):
             visited = slot == index
             m.d.sync += recent[index].eq(

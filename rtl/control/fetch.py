@@ -70,6 +70,7 @@ class Fetch(Component):
         m.d.comb += [
             final.eq(count == Mux(entry, STEP_LAYOUT.size // WORD_BITS - 1,
                                   DESCRIPTOR_LAYOUT.size // WORD_BITS - 1)),
+            # a beat is taken with its last word, and with the last word of all
             beat.ready.eq(receiving & (final | lowest.all())),
         ]
         m.d.sync += [

@@ -85,6 +85,7 @@ class BeatWalk(Component):
         inner, outer, row = Signal(16), Signal(16), Signal(16)
         source: Any = Signal(CHUNK)
         m.d.comb += source.eq(Mux(self.load, self.i_chunk.as_value(), self.chunk.as_value()))
+        # along the channels the words of a pixel are the inner loop, along the width the pixels
         inner_top = Mux(wide, pixels, source.words)
         outer_top = Mux(wide, source.words, pixels)
         m.d.comb += [

@@ -55,6 +55,7 @@ class OperandWriter(Component):
             self.ready.eq(walk.busy & claimed & ~last),
         ]
         m.d.sync += ending.eq(walk.chunk_end)
+        # a chunk's first beat waits at the end of the pipeline until its half is claimed
         with m.If(walk.busy & self.bank_free & stride_ready & ~self.bank_done):
             m.d.sync += claimed.eq(1)
         with m.If(last):

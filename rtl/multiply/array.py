@@ -77,6 +77,7 @@ class ArrayRow(Component):
             for name in ("shadow", "active"))
         writes, swaps = (Signal(self._pairs, name=name, reset_less=True)
                          for name in ("writes", "swaps"))
+        # shift registers: a pair gets them a cycle after its left neighbour, as it does the operand
         m.d.sync += [writes.eq(Cat(self.write, writes)), swaps.eq(Cat(self.swap, swaps))]
         m.d.comb += self.swap_below.eq(swaps[0])
         for pair, code in enumerate(self.codes()):
@@ -166,6 +167,7 @@ class SystolicArray(Component):
             entry = Signal(cell.code_bits, name=f"{kind}_code_{pair:02}", reset_less=True)
             m.d.sync += entry.eq(cell.code([self.weight_row[2 * pair],
                                             self.weight_row[2 * pair + 1]]))
+            # delayed here once for all rows, instead of moving right in each
             codes.append(_delay(m, entry, pair, f"{kind}_code_{pair:02}")[-1])
         return codes
 

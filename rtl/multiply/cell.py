@@ -103,7 +103,7 @@ class PackedCell(MultiplyCell):
     def code(self, weights):
         """The packed weights. The copies of w0's sign are the same flip-flops once synthesised."""
         low, high = weights
-        upper = (high - low[-1])[:5]
+        upper = (high - low[-1])[:5]    # a negative w0 takes 1 from what stands above it
         return Cat(low, low[-1].replicate(self.bits - 1), upper)
 
     def multiply(self, m, operand, code):
@@ -148,8 +148,10 @@ class BoothCell(MultiplyCell):
         upper, lower = Signal(signed(self.bits + 2)), Signal(signed(self.bits + 1))
         magnitude, pair = Signal(signed(self.bits + 2)), Signal(self.bits + 4)
         m.d.comb += [
+            # bits 3 and 2: 00 is 1, 01 is 3, 10 is -3, 11 is -1
             magnitude.eq(Mux(weight[3] ^ weight[2], triple, x)),
             upper.eq(Mux(weight[3], ~magnitude, magnitude)),
+            # bits 1 and 0: 00 is -2, 01 is -1, 10 is 0, 11 is 1
             lower.eq(Mux(weight[1], Mux(weight[0], x, 0), Mux(weight[0], ~x, ~twice))),
             # a bit below with the carry on one side and 1 on the other makes the carry
             pair.eq(Cat(Const(1, 1), upper).as_signed()

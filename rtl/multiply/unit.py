@@ -54,19 +54,23 @@ class MultiplyUnit(Component):
             weights.layer.eq(self.layer), weights.start.eq(self.start),
             sequencer.layer.eq(self.layer), sequencer.start.eq(self.start),
             buffer.done.eq(self.bank_done), self.bank_free.eq(buffer.free),
+            # weights, which the loader pushes and the sequencer swaps in
             weights.swap.eq(sequencer.swap), sequencer.loaded.eq(weights.loaded),
             array.weight_enable.eq(weights.enable), array.weight_index.eq(weights.index),
             array.weight_row.eq(weights.row),
+            # operands, and what travels beside the array to the sums
             array.operands.eq(sequencer.operands), array.swap.eq(sequencer.swap),
             sums.control.eq(sequencer.control), sums.sums.eq(array.sums),
             self.busy.eq(sequencer.busy), self.wait_operands.eq(sequencer.wait_operands),
             self.wait_weights.eq(sequencer.wait_weights),
             self.waiting_memory.eq(weights.waiting_memory),
             self.overflow.eq(sequencer.overflow),
+            # halves of the buffer
             sequencer.ready.eq(buffer.ready), sequencer.bank.eq(buffer.bank),
             sequencer.data.eq(buffer.data), buffer.next.eq(sequencer.next),
             buffer.release.eq(sequencer.release), buffer.enable.eq(sequencer.enable),
             buffer.address.eq(sequencer.address), buffer.read_bank.eq(sequencer.read_bank),
+            # banks of sums
             sequencer.free.eq(sums.free), sequencer.write_bank.eq(sums.write_bank),
             sums.claim.eq(sequencer.claim),
         ]

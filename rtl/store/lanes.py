@@ -128,6 +128,7 @@ class StepScale(Component):
             x = window(product(m, i, scaled, f"product{k}"), 1)
             x = shifted(m, x, sixteens, shift, 1, CARRIER_BITS, f"eights{k}")
             whole, up = floor(x, CARRIER_BITS)
+            # the adder that comes next must not make the largest number larger
             largest = whole[:CARRIER_BITS - 1].all() & ~x.sign
             m.d.sync += [self.o[k].eq(saturate(whole, CARRIER_BITS)), self.up[k].eq(up & ~largest)]
         return m
@@ -160,7 +161,7 @@ class RowScale(Component):
         for k in range(self._lanes):
             mantissa, fours = self._factor(m, k)
             x = window(product(m, self.i[k], mantissa, f"product{k}"), 3)
-            for power in (2, 1, 0):
+            for power in (2, 1, 0):     # by 16, 8, 4; the mantissa has been shifted by 0 to 3
                 x = narrow(m, x, 4 << power, fours[power], MID_BITS - 3 + (4 << power))
             x = registered(m, x, f"shifted{k}")
             m.d.sync += self.o[k].eq(settle(m, x, MID_BITS))
@@ -209,7 +210,8 @@ class Add(Component):
     def elaborate(self, platform):
         m = Module()
         for k in range(self._lanes):
-            total = Signal(signed(CARRIER_BITS + 2), name=f"total{k}")      # bit 0 carries `up`
+            # below `i` stands a 1 and below the addend `up`: so `up` carries into the sum
+            total = Signal(signed(CARRIER_BITS + 2), name=f"total{k}")
             limited = saturate(total >> 1, CARRIER_BITS)
             m.d.comb += total.eq(Cat(C(1, 1), self.i[k]).as_signed()
                                  + Cat(self.up[k], self.addend[k]).as_signed())

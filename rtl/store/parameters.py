@@ -28,7 +28,7 @@ def read_group(m, port, group, layout, name: str) -> Any:
     """
     word = Signal(len(port.data), name=f"{name}_word", reset_less=True)    # the memory's own
     upper, chosen = Signal(2, name=f"{name}_upper"), Signal(layout, name=f"{name}_group")
-    half = len(word) // 2
+    half = len(word) // 2           # group[0] chooses the half when the beat is there, 2 cycles on
     m.d.sync += [
         upper.eq(Cat(group[0], upper)), word.eq(port.data),
         chosen.eq(Mux(upper[1], word[half:], word[:half])),
