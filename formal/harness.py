@@ -14,7 +14,7 @@ class Harness:
 
     def __init__(self):
         self.m = Module()
-        self.ports = [Signal(name="clk")]
+        self.ports: list[Value] = [Signal(name="clk")]
         self.m.domains.sync = ClockDomain(reset_less=True)
         self.m.d.comb += ClockSignal().eq(self.ports[0])
 

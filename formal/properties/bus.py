@@ -25,7 +25,7 @@ def small_reader() -> AxiReader:
         return AxiReader(SMALL, FIFO_BEATS)
 
 
-class Memory:
+class Reads:
     """A memory that answers bursts in order, whenever it likes: lengths of the open ones."""
 
     def __init__(self, h: Harness, axi):
@@ -59,7 +59,7 @@ def _reader(h: Harness, long, abort: bool = False) -> None:
     dut = h.m.submodules.dut = small_reader()
     port, axi = dut.port, dut.axi
     flush = flushed(h, dut, ~h.free(1, "no_abort") if abort else C(0))
-    Memory(h, axi)
+    Reads(h, axi)
     h.drive(port.request.valid, "request_valid")
     h.tie(port.request.payload.address, 0)
     h.tie(port.request.payload.beats, Mux(long, 3, 1))
@@ -83,7 +83,7 @@ def reader_bursts(h: Harness) -> None:
     dut = h.m.submodules.dut = small_reader()
     m, port, axi = h.m, dut.port, dut.axi
     h.tie(dut.abort, 0)
-    Memory(h, axi)
+    Reads(h, axi)
     h.tie(port.beat.ready, 1)
     place, length = h.free(1, "place"), h.free(1, "length")
     beats_before = Mux(place, BURST_BEATS - 1, 0)       # the request starts there

@@ -6,14 +6,10 @@ from amaranth.sim import Simulator
 from hqdm.rtl.memories import BLOCK, memory
 
 
-def test_a_memory_has_its_entries_and_attributes():
-    block = memory(signed(5), 8, **BLOCK)
-    assert block.shape == signed(5) and block.depth == 8 and block.attrs == BLOCK
-
-
 def test_a_memory_is_zero_at_first_and_keeps_what_is_written():
     m = Module()
-    m.submodules.block = block = memory(4, 2)
+    m.submodules.block = block = memory(4, 2, **BLOCK)
+    assert block.shape == 4 and block.depth == 2 and block.attrs == BLOCK
     write, read = block.write_port(), block.read_port(domain="comb")
 
     async def testbench(ctx):
