@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from hqdm.kit.tensor_file import write_bytes_atomically
+from hqdm.kit.files import write_atomically
 from hqdm.learn.diffusion.files import load_unet
 from hqdm.learn.diffusion.sampler import guided, initial_noise, run_ddim
 from hqdm.learn.diffusion.unet import ClassConditionalUNet
@@ -146,13 +146,13 @@ def main(arguments: list[str] | None = None) -> int:
         maxima = collect(model, layers_of(model.unet, o.layers), images=o.images, steps=o.steps,
                          guidance=o.guidance, order=o.order, seed=o.seed)
         timesteps = spread_over(list(next(iter(maxima.values()))))
-        write_bytes_atomically(o.output, draw(maxima, timesteps))
+        write_atomically(o.output, draw(maxima, timesteps))
     except (ValueError, OSError, ModuleNotFoundError) as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     numbers = {"images": o.images, "order": o.order, "seed": o.seed, "largest_over_median": ratios(
         maxima)}
-    write_bytes_atomically(o.output.with_suffix(".json"), json.dumps(numbers, indent=1).encode())
+    write_atomically(o.output.with_suffix(".json"), json.dumps(numbers, indent=1))
     print(o.output)
     return 0
 

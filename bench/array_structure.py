@@ -19,7 +19,7 @@ from amaranth import Const, Module, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from hqdm.kit.cache import write_atomically
+from hqdm.kit.files import write_atomically
 from hqdm.rtl.generate import to_verilog
 from hqdm.rtl.multiply.array import SystolicArray
 from hqdm.sim.runtime.build import CONTROL, CXX_FLAGS, JOBS, OPTIMISATION, VERILATOR_FLAGS

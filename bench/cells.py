@@ -16,7 +16,7 @@ from hqdm.fpga.area import packed_area
 from hqdm.fpga.devices import device_by_name
 from hqdm.fpga.synthesis import Design, synthesise
 from hqdm.fpga.tools import Tools
-from hqdm.kit.cache import write_atomically
+from hqdm.kit.files import write_atomically
 from hqdm.rtl.generate import to_verilog
 from hqdm.rtl.multiply.array import ArrayRow
 from hqdm.spec.config import PRESETS

@@ -16,7 +16,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from hqdm.kit.cache import ROOT, write_atomically
+from hqdm.kit.cache import ROOT
+from hqdm.kit.files import write_atomically
 from hqdm.spec.config import PRESETS
 
 FIRST = "dce26c6"

@@ -15,7 +15,7 @@ from typing import Any
 
 from hqdm.fpga.build import Options, build, core_design
 from hqdm.fpga.devices import device_by_name
-from hqdm.kit.cache import write_atomically
+from hqdm.kit.files import write_atomically
 from hqdm.spec.config_file import read_config
 
 ACCEPTED = Path(__file__).with_name("fpga_accepted.json")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hqdm.fpga.devices import ROUTERS
-from hqdm.kit.cache import write_atomically
+from hqdm.kit.files import write_atomically
 
 DOCS = Path(__file__).parent.parent / "docs"
 BEGIN, END = "<!-- figures -->\n", "<!-- end of figures -->\n"

@@ -13,7 +13,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hqdm.kit.tensor_file import Checkpoint, load_checkpoint, write_bytes_atomically
+from hqdm.kit.files import write_atomically
+from hqdm.kit.tensor_file import Checkpoint, load_checkpoint
 from hqdm.learn.evaluation.report import COLUMNS, caption, markdown, table
 from hqdm.learn.evaluation.subjects import kind_of
 from hqdm.learn.qat.methods import Method
@@ -177,7 +178,7 @@ def main(arguments: list[str] | None = None) -> int:
     o = parser.parse_args(arguments)
     try:
         text = card(o.folder, _json(o.evaluation), _json(o.quality), [_json(p) for p in o.notes])
-        write_bytes_atomically(o.folder / "README.md", text.encode())
+        write_atomically(o.folder / "README.md", text)
     except (ValueError, OSError) as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2

@@ -6,7 +6,7 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
-from hqdm.kit.tensor_file import write_bytes_atomically
+from hqdm.kit.files import write_atomically
 from hqdm.learn.evaluation.report import markdown
 
 COLUMNS = ("method", "rotation", "range", "bits", "budget", "seeds", "n", "FD", "KID x1000", "IS",
@@ -66,5 +66,5 @@ def _caption(one: Mapping[str, Any]) -> str:
 
 def write(folder: Path, result: Mapping[str, Any]) -> None:
     """quality.json and quality.md in `folder`."""
-    write_bytes_atomically(folder / "quality.json", json.dumps(result, indent=1).encode())
-    write_bytes_atomically(folder / "quality.md", result["markdown"].encode())
+    write_atomically(folder / "quality.json", json.dumps(result, indent=1))
+    write_atomically(folder / "quality.md", result["markdown"])

@@ -22,7 +22,7 @@ from bench.quality_cells import Cell, table_cells
 from bench.quality_report import summary, write
 from hqdm.cli.evaluate import find_decoder
 from hqdm.cli.quantize import load_teacher
-from hqdm.kit.tensor_file import write_bytes_atomically
+from hqdm.kit.files import write_atomically
 from hqdm.learn.data.cifar10 import Dataset, load_cifar10
 from hqdm.learn.evaluation.extractors import Extractor, make_extractor
 from hqdm.learn.evaluation.run import Plan, Real, evaluate, real_features
@@ -125,7 +125,7 @@ def run_cell(cell: Cell, options: Options, bench: Bench) -> dict[str, Any]:
     path = options.out / "networks" / f"{cell.name}.safetensors"
     notes = path.with_suffix(".json")
     if not (path.is_file() and notes.is_file()):
-        write_bytes_atomically(notes, json.dumps(train(cell, options, path)).encode())
+        write_atomically(notes, json.dumps(train(cell, options, path)))
     trained = json.loads(notes.read_text())
     result = bench.evaluate(
         _plan(options, [options.teacher, path], options.out / "grids" / cell.name))
@@ -174,7 +174,7 @@ def work(options: Options) -> None:
             with FileLock(f"{path}.lock", timeout=0):
                 print(cell.name, file=sys.stderr, flush=True)
                 row = run_cell(cell, options, bench)
-                write_bytes_atomically(path, json.dumps(row, indent=1).encode())
+                write_atomically(path, json.dumps(row, indent=1))
         except Timeout:
             continue
         report(options)

@@ -21,7 +21,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from hqdm.kit.tensor_file import write_bytes_atomically
+from hqdm.kit.files import write_atomically
 from hqdm.learn.diffusion.files import load_unet
 from hqdm.learn.diffusion.sampler import guided, initial_noise, run_ddim
 from hqdm.learn.evaluation.images import labels_of
@@ -184,9 +184,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     print(markdown(tables))
-    write_bytes_atomically(options.output.with_suffix(".json"),
-                           json.dumps(tables, indent=1).encode())
-    write_bytes_atomically(options.output, draw(tables))
+    write_atomically(options.output.with_suffix(".json"), json.dumps(tables, indent=1))
+    write_atomically(options.output, draw(tables))
     return 0
 
 

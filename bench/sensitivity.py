@@ -21,7 +21,7 @@ from torch import Tensor
 from hqdm.cli.lower import CALIBRATION_SEED, CHECK_SEED, trajectory
 from hqdm.firmware.compile.lowering.quantised import lower_quantised
 from hqdm.golden.network import IntegerNetwork
-from hqdm.kit.tensor_file import write_bytes_atomically
+from hqdm.kit.files import write_atomically
 from hqdm.learn.calibration import RealNetwork, Reference, quantise
 from hqdm.learn.calibration.quantisers import Fake
 from hqdm.learn.evaluation.subjects import load_subject
@@ -139,9 +139,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     print(table(studies))
-    write_bytes_atomically(options.output.with_suffix(".json"),
-                           json.dumps(studies, indent=1).encode())
-    write_bytes_atomically(options.output, draw(studies))
+    write_atomically(options.output.with_suffix(".json"), json.dumps(studies, indent=1))
+    write_atomically(options.output, draw(studies))
     return 0
 
 

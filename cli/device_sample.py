@@ -18,7 +18,7 @@ from hqdm.firmware.device.modes import Mode
 from hqdm.firmware.device.progress import SampleProgress
 from hqdm.firmware.device.runner import DeviceNetwork
 from hqdm.firmware.device.session import DeviceSampler, added, summary
-from hqdm.firmware.device.state import SamplingState, StepRecord, writing
+from hqdm.firmware.device.state import SamplingState, StepRecord
 from hqdm.firmware.device.transport import Transport
 from hqdm.spec import Config
 from hqdm.spec.shapes import shapes_of
@@ -87,8 +87,7 @@ def draw(path: Path, decoder: Path, output: Path, labels: list[int], *, config: 
         if not state.records:
             state.remove()
         raise
-    with writing(output):
-        save_grid(output, decode(autoencoder, latents), columns, scale=2)
+    save_grid(output, decode(autoencoder, latents), columns, scale=2)
     if report is not None:
         from hqdm.cycles.report import write_report
         shapes = shapes_of(program.network.network, subject.name, guidance != 1)

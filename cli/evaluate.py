@@ -63,7 +63,7 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Compare generated images with real ones, and networks with the first of them."""
-    from hqdm.kit.tensor_file import write_bytes_atomically
+    from hqdm.kit.files import write_atomically
     from hqdm.learn.data.cifar10 import load_cifar10
     from hqdm.learn.evaluation.extractors import make_extractor
     from hqdm.learn.evaluation.run import Plan
@@ -79,7 +79,7 @@ def evaluate(
     with StageBars() as bars:
         result = run(plan, load_cifar10(data), load_cifar10(data, "test"), chosen, bars)
     text = json.dumps(result, indent=1)
-    write_bytes_atomically(out / "evaluation.json", text.encode())
+    write_atomically(out / "evaluation.json", text)
     print(text) if as_json else show(result, out)
 
 

@@ -8,7 +8,7 @@ import typer
 
 from hqdm.cli.config_option import ConfigFile
 from hqdm.cli.printing import Json
-from hqdm.kit.step_lines import Steps
+from hqdm.kit.progress import Steps
 
 
 def fpga(
@@ -52,10 +52,9 @@ def fpga(
     with Steps() as steps:
         result = build(core_design(described), chosen, options, steps)
     if output is not None:
-        from hqdm.kit.cache import write_atomically
-        from hqdm.kit.tensor_file import write_bytes_atomically
+        from hqdm.kit.files import write_atomically
         write_atomically(output / "report.json", json.dumps(result, indent=1) + "\n")
-        write_bytes_atomically(output / "units.png", draw(result))
+        write_atomically(output / "units.png", draw(result))
     if as_json:
         print(json.dumps(result))
     else:

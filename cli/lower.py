@@ -16,7 +16,7 @@ Calls = list[tuple[int, Any, Any, Any]]    # (index, latents, classes, noise), t
 def lower(
     model: Annotated[Path, typer.Option(help="File of hqdm quantize.")],
     out: Annotated[Path | None, typer.Option(
-        help="File to write; by default MODEL with .integers before its ending.",
+        dir_okay=False, help="File to write; by default MODEL with .integers before its ending.",
         show_default=False)] = None,
     images: Annotated[int, typer.Option(
         help="Sampled to find the ranges of all carriers.")] = 32,

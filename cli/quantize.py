@@ -1,43 +1,12 @@
 """`hqdm quantize`."""
 
-import time
 from pathlib import Path
 from typing import Annotated, Any, cast
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from hqdm.cli.printing import Json, print_values
-
-LINE_SECONDS = 30.0
-
-
-class Bars:
-    """One bar per stage on a terminal, a line every half minute elsewhere; on stderr."""
-
-    def __init__(self) -> None:
-        self.console = Console(stderr=True, markup=False, highlight=False)
-        self.progress = Progress(
-            TextColumn("{task.description}"), BarColumn(),
-            TextColumn("{task.completed}/{task.total} {task.fields[text]}"),
-            TimeRemainingColumn(), console=self.console, disable=not self.console.is_terminal)
-        self.tasks: dict[str, TaskID] = {}
-        self.begun: dict[str, tuple[float, int]] = {}
-        self.spoken = 0.0
-
-    def __call__(self, stage: str, done: int, of: int, text: str) -> None:
-        now = time.monotonic()
-        start, first = self.begun.setdefault(stage, (now, done))
-        if self.console.is_terminal:
-            if stage not in self.tasks:
-                self.tasks[stage] = self.progress.add_task(stage, total=of, text="")
-            self.progress.update(self.tasks[stage], completed=done, text=text)
-        elif done > first and (now - self.spoken >= LINE_SECONDS or done == of):
-            self.spoken = now
-            left = (now - start) / (done - first) * (of - done)
-            self.console.print(f"{stage}: {done}/{of} {text} {left / 60:.1f} min left",
-                               soft_wrap=True)
+from hqdm.kit.progress import StageBars
 
 
 def load_teacher(path: Path, guidance: float) -> Any:
@@ -54,7 +23,8 @@ def load_teacher(path: Path, guidance: float) -> Any:
 
 def quantize(
     teacher: Annotated[Path, typer.Option(help="Checkpoint of hqdm train unet.")],
-    out: Annotated[Path, typer.Option(help="File to write. An interrupted run is continued.")],
+    out: Annotated[Path, typer.Option(
+        dir_okay=False, help="File to write. An interrupted run is continued.")],
     method: Annotated[str, typer.Option(
         help="hqdm, efficientdm, double-hadamard or ptq.")] = "hqdm",
     weights: Annotated[int, typer.Option(help="Bits: 2, 3, 4 or 8.")] = 4,
@@ -104,8 +74,7 @@ def quantize(
         autocast=device == "cuda" if autocast is None else autocast)
     job = Job(out=out, trajectories=trajectories, steps=steps, minutes=minutes, device=device,
               rank=rank)
-    bars = Bars()
-    with bars.progress:
+    with StageBars() as bars:
         summary = quantise(load_teacher(teacher, guidance), chosen, recipe, job, bars)
     print_values(summary, as_json)
 

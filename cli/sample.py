@@ -61,7 +61,8 @@ def parse_classes(text: str | None, count: int, known: tuple[str, ...]) -> list[
 
 
 def sample(
-    output: Annotated[Path, typer.Option("-o", "--output", help="Picture to write (PNG).")],
+    output: Annotated[Path, typer.Option(
+        "-o", "--output", dir_okay=False, help="Picture to write (PNG).")],
     backend: Annotated[str, typer.Option(
         help="float; golden: integers, as the core computes them; rtl: the core itself, "
         "simulated, compared with golden; uio: a core on a board, docs/linux.md.")] = "golden",
@@ -159,7 +160,6 @@ def draw(path: Path, decoder: Path, output: Path, labels: list[int], *, backend:
     """Sample `labels` with the checkpoint `path`, write the grid, say what was done."""
     import torch
 
-    from hqdm.firmware.device.state import writing
     from hqdm.learn.diffusion.autoencoder import decode
     from hqdm.learn.diffusion.files import load_autoencoder
     from hqdm.learn.diffusion.grid import save_grid
@@ -174,8 +174,7 @@ def draw(path: Path, decoder: Path, output: Path, labels: list[int], *, backend:
             initial_noise(len(labels), subject.shape, seed), torch.tensor(labels), steps,
             guidance, lambda index, timestep, x: bars("steps", index, steps))
         bars("steps", steps, steps)
-    with writing(output):
-        save_grid(output, decode(autoencoder, latents), columns, scale=2)
+    save_grid(output, decode(autoencoder, latents), columns, scale=2)
     return {"config": None, "backend": backend, "network": subject.name, "steps": steps,
             "guidance": guidance, "seed": seed, "images": len(labels), "classes": labels,
             "seconds": time.monotonic() - begun, "output": str(output), "cycles_per_step": [],

@@ -11,7 +11,7 @@ from hqdm.cycles.plots import draw, plotting
 from hqdm.cycles.question import Answer
 from hqdm.cycles.step import Run
 from hqdm.cycles.tables import NOTE, headline
-from hqdm.kit.cache import write_atomically
+from hqdm.kit.files import write_atomically
 from hqdm.spec.stalls import CAUSES
 
 ENDINGS = (".html", ".png", ".svg")
@@ -168,11 +168,5 @@ def write_report(answer: Answer, path: Path) -> None:
     ------
     ModuleNotFoundError: matplotlib is not installed.
     """
-    if path.suffix == ".html":
-        write_atomically(path, page(answer))
-    elif path.suffix == ".svg":
-        write_atomically(path, draw(answer, "svg").decode())
-    else:
-        data = draw(answer, "png")
-        from hqdm.kit.tensor_file import write_bytes_atomically
-        write_bytes_atomically(path, data)
+    kind = path.suffix.removeprefix(".")
+    write_atomically(path, page(answer) if kind == "html" else draw(answer, kind))

@@ -11,7 +11,7 @@ from hqdm.cycles.estimate import UNITS, Span
 from hqdm.cycles.model import estimate
 from hqdm.cycles.question import Answer
 from hqdm.cycles.step import Step
-from hqdm.kit.cache import write_atomically
+from hqdm.kit.files import write_atomically
 from hqdm.spec.layer import Layer
 
 MAX_SPANS = 60_000      # of the units; Perfetto opens this at once

@@ -63,18 +63,3 @@ def build_once(name: str, make: Callable[[Path], None], cache: Path | None = Non
         finally:
             shutil.rmtree(work, ignore_errors=True)
     return final
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write `text` to a temporary name beside `path`, then rename it over `path`."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise

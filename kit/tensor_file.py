@@ -6,9 +6,7 @@ tensors and over the header, so that a truncated, damaged or edited file is refu
 
 import hashlib
 import json
-import os
 import struct
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +16,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
+
+from hqdm.kit.files import write_atomically
 
 FORMAT = "hqdm-1"
 
@@ -50,22 +50,6 @@ class Checkpoint:
         return digest.hexdigest()
 
 
-def write_bytes_atomically(path: Path, data: bytes) -> None:
-    """Write `data` to a temporary name beside `path`, then rename it over `path`."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-
-
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> str:
     """Write `checkpoint` atomically; returns its digest."""
     digest = checkpoint.digest()
@@ -74,7 +58,7 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> str:
         "architecture": json.dumps(checkpoint.architecture, sort_keys=True),
         "training": json.dumps(checkpoint.training, sort_keys=True), "sha256": digest}
     tensors = {name: t.detach().cpu().contiguous() for name, t in checkpoint.tensors.items()}
-    write_bytes_atomically(Path(path), save(tensors, header))
+    write_atomically(path, save(tensors, header))
     return digest
 
 

@@ -10,7 +10,8 @@ from typing import Any
 
 from amaranth.back import verilog
 
-from hqdm.kit.cache import ROOT, build_once, content_hash, files_hash, write_atomically
+from hqdm.kit.cache import ROOT, build_once, content_hash, files_hash
+from hqdm.kit.files import write_atomically
 from hqdm.rtl.verilog_text import improve
 from hqdm.spec.config import Config
 from hqdm.spec.registers import REGISTERS

@@ -18,7 +18,6 @@ from hqdm.firmware.compile.packing import unpack_activation
 from hqdm.firmware.compile.program import CONSTANTS, Program, sizes
 from hqdm.firmware.device.driver import SLOWEST, Driver
 from hqdm.firmware.device.runner import DeviceNetwork, HostOperands
-from hqdm.firmware.device.state import writing
 from hqdm.firmware.device.transport import Transport
 from hqdm.golden.layer import run_layer
 from hqdm.kit.tensor_file import Checkpoint, load_checkpoint, save_checkpoint
@@ -65,10 +64,9 @@ class Reproducer:
         tensors = {"expected": self.expected, "got": self.got} | {
             f"at {address}": torch.from_numpy(np.frombuffer(data, np.uint8).copy())
             for address, data in self.pieces}
-        with writing(path):
-            save_checkpoint(path, Checkpoint(
-                kind=KIND, architecture=plain | {"config": asdict(self.config)}, tensors=tensors,
-                training=self.about))
+        save_checkpoint(path, Checkpoint(
+            kind=KIND, architecture=plain | {"config": asdict(self.config)}, tensors=tensors,
+            training=self.about))
 
     def replay(self, transport: Transport) -> Tensor:
         """Run the layer on a fresh device: what it writes, int16 (O, H, W)."""

@@ -1,7 +1,5 @@
 """The state of a sampling run on the device: a file beside the output, from which it goes on."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,15 +12,6 @@ from hqdm.spec.plain import from_plain, to_plain
 from hqdm.spec.stalls import Spent
 
 KIND = "sampling by layers"      # whose records have the cycles of every layer
-
-
-@contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """An OSError from within names the file that could not be written, in one line."""
-    try:
-        yield
-    except OSError as error:
-        raise OSError(f"{path}: could not be written: {error.strerror or error}") from error
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,10 +87,9 @@ class SamplingState:
     def _save(self) -> None:
         tensors = {} if not self.records else {
             "latents": torch.stack(self._latents), "noise": torch.stack(self._noise)}
-        with writing(self.path):
-            save_checkpoint(self.path, Checkpoint(
-                kind=KIND, architecture=self.arguments, tensors=tensors,
-                training={"records": [to_plain(record) for record in self.records]}))
+        save_checkpoint(self.path, Checkpoint(
+            kind=KIND, architecture=self.arguments, tensors=tensors,
+            training={"records": [to_plain(record) for record in self.records]}))
 
     def find(self, image: int, step: int, latents: Tensor) -> Tensor | None:
         """Noise of a step that is done; None if it is not.

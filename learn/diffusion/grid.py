@@ -8,7 +8,7 @@ from PIL import Image
 from torch import Tensor
 
 from hqdm.kit.check import check_dtype
-from hqdm.kit.tensor_file import write_bytes_atomically
+from hqdm.kit.files import write_atomically
 
 GAP, GREY = 2, 128
 
@@ -36,4 +36,4 @@ def save_grid(path: Path, images: Tensor, columns: int, scale: int = 1) -> None:
     picture = make_grid(images, columns, scale).permute(1, 2, 0).contiguous().numpy()
     buffer = BytesIO()
     Image.fromarray(picture).save(buffer, format="PNG")
-    write_bytes_atomically(Path(path), buffer.getvalue())
+    write_atomically(path, buffer.getvalue())

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from hqdm.kit.tensor_file import write_bytes_atomically
+from hqdm.kit.files import write_atomically
 from hqdm.learn.data.cifar10 import Dataset, cache_root
 from hqdm.learn.diffusion.files import load_autoencoder
 from hqdm.learn.diffusion.grid import save_grid
@@ -121,7 +121,7 @@ def kept_scores(path: Path, real: Tensors, fake: Tensors, device: str) -> dict[s
     if path.is_file():
         return json.loads(path.read_text())
     found = scores(real, fake, device)
-    write_bytes_atomically(path, json.dumps(found).encode())
+    write_atomically(path, json.dumps(found))
     return found
 
 

@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
@@ -12,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from hqdm.kit.files import replacing
 from hqdm.learn.qat.calibrate import check_schedule
 from hqdm.learn.qat.convert import Quantised
 from hqdm.learn.qat.lora import TrainedWeight
@@ -218,12 +218,11 @@ class Distillation:
         """Write the state atomically; nothing if there is no checkpoint file."""
         if self.checkpoint is None:
             return
-        self.checkpoint.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self.checkpoint.with_name(f".{self.checkpoint.name}.{os.getpid()}")
-        torch.save({"identity": self.identity, "iteration": self.iteration,
-                    "losses": self.losses, "optimiser": self.optimiser.state_dict(),
-                    "parameters": {n: p.detach() for n, p in self._trained().items()}}, temporary)
-        os.replace(temporary, self.checkpoint)
+        state = {"identity": self.identity, "iteration": self.iteration, "losses": self.losses,
+                 "optimiser": self.optimiser.state_dict(),
+                 "parameters": {n: p.detach() for n, p in self._trained().items()}}
+        with replacing(self.checkpoint) as temporary:
+            torch.save(state, temporary)
 
     def _resume(self, path: Path) -> None:
         try:

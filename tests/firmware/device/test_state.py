@@ -79,7 +79,7 @@ def test_a_full_disk(tmp_path, monkeypatch):
 
 
 def test_progress_speaks_in_lines(monkeypatch, capsys):
-    monkeypatch.setattr("hqdm.firmware.device.progress.LINE_SECONDS", 0.0)
+    monkeypatch.setattr("hqdm.kit.progress.LINE_SECONDS", 0.0)
     with SampleProgress(images=2, steps=3, layers=4, cycles=1000) as progress:
         progress.begin(0, 0)
         progress.skip()
