@@ -29,7 +29,6 @@ def unpack(packed: Tensor, bits: int, shape: Sequence[int]) -> Tensor:
         raise ValueError(f"unpacking: wanted {-(-count * bits // 8)} bytes for {count} values of "
                          f"{bits} bits, got {packed.numel()}")
     spread = np.unpackbits(packed.numpy(), bitorder="little", count=count * bits)
-    unsigned = (spread.reshape(count, bits) << np.arange(bits, dtype=np.uint8)).sum(
-        1, dtype=np.int16)
-    signed = unsigned - ((unsigned >> (bits - 1)) << bits)
-    return torch.from_numpy(signed.astype(np.int8)).view(*shape)
+    unsigned = sum((spread[k::bits] << k for k in range(bits)), np.zeros(count, np.uint8))
+    signed = (unsigned << (8 - bits)).view(np.int8) >> (8 - bits)
+    return torch.from_numpy(signed).view(*shape)

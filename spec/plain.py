@@ -16,7 +16,7 @@ def to_plain(value: Any) -> Any:
 
 
 def from_plain(kind: type[T], plain: Any) -> T:
-    """The frozen dataclass `kind` of `plain`, valid by construction."""
+    """The frozen dataclass `kind` of what `to_plain`, or `asdict`, made, as JSON holds it."""
     return _decode(kind, plain)
 
 

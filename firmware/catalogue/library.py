@@ -7,8 +7,9 @@ from inspect import signature
 from pathlib import Path
 from typing import Any
 
+from hqdm.learn.diffusion.presets import UNET_CLASSES
+
 FOLDER = Path(__file__).parent
-CLASSES = ("UNet2DConditionModel", "UNet2DModel")
 INTEGERS = "integers"       # kind of a file of hqdm lower: layers in their own formats
 ABOUT = {"about": str, "guidance": bool, "heads": int, "tokens": int, "rotate": str}
 AXES = ("width", "channel", "none")     # of a rotation of convolutions
@@ -22,7 +23,7 @@ class ModelConfig:
     ----------
     path: the file.
     name: of the model, or of the file without its ending.
-    kind: "UNet2DConditionModel", "UNet2DModel", or INTEGERS.
+    kind: one of UNET_CLASSES, or INTEGERS.
     fields: arguments of that class; none of an integer network.
     about: one line for people.
     guidance: whether an image takes two calls a step (classifier-free guidance).
@@ -85,12 +86,12 @@ def with_tokens(config: ModelConfig, tokens: int | None) -> ModelConfig:
 
 def _checked(path: Path, plain: Any) -> ModelConfig:
     """What the JSON of `path` says."""
+    wanted = f"a _class_name of {' or '.join(UNET_CLASSES)}"
     if not isinstance(plain, dict):
-        raise ValueError(f"{path}: wanted an object with a _class_name of {' or '.join(CLASSES)}, "
-                         f"got {type(plain).__name__}")
+        raise ValueError(f"{path}: wanted an object with {wanted}, got {type(plain).__name__}")
     kind = plain.get("_class_name")
-    if kind not in CLASSES:
-        raise ValueError(f"{path}: wanted a _class_name of {' or '.join(CLASSES)}, got {kind!r}")
+    if kind not in UNET_CLASSES:
+        raise ValueError(f"{path}: wanted {wanted}, got {kind!r}")
     own = plain.get("hqdm", {})
     for name, value in own.items() if isinstance(own, dict) else ((repr(own), None),):
         if name not in ABOUT or type(value) is not ABOUT[name] or (

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from hqdm.kit.bit_packing import pack, unpack
 from hqdm.spec.fixed import NIBBLE, nibbles, weight_range
 
 Array = npt.NDArray[np.int64]
@@ -62,21 +63,16 @@ def split_nibbles(values: Array) -> Array:
 
 def _pack_tiles(tiles: Array, bits: int, n: int) -> bytes:
     """Tiles (T, n * n) of signed integers -> `bits` bits each, a tile padded to whole beats."""
-    groups = (tiles.astype(np.int64) & ((1 << bits) - 1)).reshape(-1, 8)
-    packed = (groups << (bits * np.arange(8))).sum(axis=1).astype("<u8")
-    data = packed.view(np.uint8).reshape(-1, 8)[:, :bits].reshape(len(tiles), -1)
+    data = pack(torch.from_numpy(tiles.astype(np.int8)), bits).numpy().reshape(len(tiles), -1)
     padding = -data.shape[1] % n    # a beat is n bytes
     return np.pad(data, ((0, 0), (0, padding))).tobytes()
 
 
 def _unpack_tiles(data: bytes, count: int, bits: int, n: int) -> Array:
     """Inverse of `_pack_tiles`: int64 (count, n * n), sign extended."""
-    used = n * n * bits // 8
-    raw = np.frombuffer(data, dtype=np.uint8).reshape(count, -1)[:, :used].reshape(-1, bits)
-    groups = np.pad(raw, ((0, 0), (0, 8 - bits))).view("<u8")    # (groups, 1)
-    values = (groups.astype(np.int64) >> (bits * np.arange(8))) & ((1 << bits) - 1)
-    sign = 1 << (bits - 1)
-    return ((values ^ sign) - sign).reshape(count, n * n)
+    used = np.frombuffer(data, dtype=np.uint8).reshape(count, -1)[:, :n * n * bits // 8]
+    values = unpack(torch.from_numpy(used.flatten()), bits, (count, n * n))
+    return values.numpy().astype(np.int64)
 
 
 def _pad_axis(values: Array, axis: int, n: int) -> Array:

@@ -16,18 +16,8 @@ from hqdm.golden.parameters import Parameters
 from hqdm.golden.stages import Affine, LayerParameters, Normalisation
 from hqdm.kit.bit_packing import pack, unpack
 from hqdm.kit.tensor_file import Checkpoint, load_checkpoint, save_checkpoint
-from hqdm.spec import (
-    Layer,
-    Load,
-    LoadStages,
-    Multiply,
-    Network,
-    Node,
-    Store,
-    StoreStages,
-    Table,
-    TensorSpec,
-)
+from hqdm.spec import Layer, Network
+from hqdm.spec.plain import from_plain
 
 KIND = "integers"
 SHORT = ("bias", "base.bias")       # int16 in memory; everything else is int64
@@ -60,7 +50,7 @@ def load_network(path: Path) -> tuple[IntegerNetwork, dict[str, Any]]:
     FileNotFoundError, ValueError: no file, a damaged, altered or foreign one.
     """
     read = load_checkpoint(path, KIND)
-    network = _network(read.architecture["network"])
+    network = from_plain(Network, read.architecture["network"])
     layers = []
     for index, (node, numbers) in enumerate(
             zip(network.nodes, read.architecture["numbers"], strict=True)):
@@ -119,27 +109,3 @@ def _unflatten(values: dict[str, Any]) -> LayerParameters:
                 if k.startswith(f"{name}.")}
         own[name] = kind(**part) if part else None
     return LayerParameters(**own)
-
-
-def _table(plain: dict[str, Any] | None) -> Table | None:
-    return None if plain is None else Table(**plain)
-
-
-def _network(plain: dict[str, Any]) -> Network:
-    return Network(**plain | {
-        "tensors": tuple(TensorSpec(**t) for t in plain["tensors"]),
-        "nodes": tuple(Node(**node | {
-            "layer": _layer(node["layer"]), "sources": tuple(node["sources"])})
-            for node in plain["nodes"]),
-        "host": ()})
-
-
-def _layer(plain: dict[str, Any]) -> Layer:
-    load, store = plain["load"], plain["store"]
-    before = LoadStages(**load["stages"] | {"table": _table(load["stages"]["table"])})
-    after = StoreStages(**store["stages"] | {
-        "gate": _table(store["stages"]["gate"]),
-        "statistics": tuple(store["stages"]["statistics"])})
-    return Layer(**plain | {
-        "load": Load(**load | {"channels": tuple(load["channels"]), "stages": before}),
-        "multiply": Multiply(**plain["multiply"]), "store": Store(**store | {"stages": after})})

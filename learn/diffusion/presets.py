@@ -3,6 +3,8 @@
 from dataclasses import asdict, dataclass
 from typing import Any, TypeVar
 
+UNET_CLASSES = ("UNet2DConditionModel", "UNet2DModel")      # of diffusers, that are understood
+
 
 @dataclass(frozen=True, kw_only=True)
 class AutoencoderPreset:

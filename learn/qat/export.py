@@ -12,6 +12,7 @@ from torch import Tensor
 
 from hqdm.kit.bit_packing import pack, unpack
 from hqdm.kit.tensor_file import Checkpoint, load_checkpoint, load_state, save_checkpoint
+from hqdm.learn.diffusion.presets import UNET_CLASSES
 from hqdm.learn.qat.convert import Quantised, install
 from hqdm.learn.qat.lora import FixedWeight, TrainedWeight
 from hqdm.learn.qat.methods import Method
@@ -21,7 +22,7 @@ from hqdm.learn.qat.timestep import Timestep
 
 KIND = "quantised"
 INTEGERS = ".weight.integers"
-CLASSES = {c.__name__: c for c in (diffusers.UNet2DConditionModel, diffusers.UNet2DModel)}
+CLASSES = {name: getattr(diffusers, name) for name in UNET_CLASSES}
 
 
 def freeze(student: Quantised, schedule: Sequence[int]) -> Quantised:
@@ -63,7 +64,7 @@ def export(path: Path, frozen: Quantised, method: Method, training: dict[str, An
 
     Raises
     ------
-    ValueError: a model class other than UNet2DConditionModel and UNet2DModel.
+    ValueError: a model class that is not one of UNET_CLASSES.
     """
     name = type(frozen.model).__name__
     if name not in CLASSES:

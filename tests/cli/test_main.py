@@ -44,7 +44,7 @@ def test_starting_loads_nothing_heavy():
 @pytest.mark.parametrize(("arguments", "text"), [
     ([], "Missing command"), (["paint"], "No such command 'paint'"),
     (["verilog"], "Missing option '-o'"),
-    (["verilog", "--config", "n5", "-o", "x.v"], "configuration: wanted one of"),
+    (["verilog", "--config", "n5", "-o", "x.v"], "configuration: wanted one of n4"),
 ])
 def test_bad_command(capsys, arguments, text):
     status, out, err = run(capsys, *arguments)

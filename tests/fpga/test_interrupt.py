@@ -10,11 +10,11 @@ from hqdm.kit.cache import ROOT
 
 COMMAND = """
 import sys
-from hqdm.firmware import cli
+from hqdm.cli.main import main
 from hqdm.fpga import build, synthesis, tools
 build.core_design = lambda config: synthesis.Design("empty", "module empty; endmodule", "empty")
 tools.find_tool = lambda tool: sys.argv[1]
-sys.exit(cli.main(["fpga", "--config", "n4", "--device", "ecp5-25k"]))
+sys.exit(main(["fpga", "--config", "n4", "--device", "ecp5-25k"]))
 """
 TOOL = """#!/bin/sh
 echo $$ > {pid}.new

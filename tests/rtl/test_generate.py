@@ -6,9 +6,7 @@ import re
 
 import pytest
 
-from hqdm.kit.cache import build_once
-from hqdm.rtl.__main__ import main
-from hqdm.rtl.generate import TOP, generate, generate_cached, ports, sidecar
+from hqdm.rtl.generate import TOP, generate, generate_cached, ports, sidecar, write_verilog
 from hqdm.spec.config import PRESETS
 
 CONFIG = PRESETS["n4"]
@@ -54,36 +52,9 @@ def test_unknown_module():
         ports("module other(); endmodule")
 
 
-def test_command_writes_both_files(tmp_path, capsys):
+def test_both_files_are_written(tmp_path):
     output = tmp_path / "core.v"
-    assert main(["--config", "n4", "-o", str(output)]) == 0
-    assert TOP in capsys.readouterr().out
+    assert write_verilog(CONFIG, output)["top"] == TOP
     description = json.loads((tmp_path / "core.v.json").read_text())
     assert description["verilog_sha256"] == hashlib.sha256(output.read_bytes()).hexdigest()
     assert sorted(p.name for p in tmp_path.iterdir()) == ["core.v", "core.v.json"]
-
-
-def test_command_refuses_an_unknown_configuration(tmp_path, capsys):
-    assert main(["--config", "n5", "-o", str(tmp_path / "core.v")]) == 2
-    assert "wanted one of n4" in capsys.readouterr().err
-
-
-def test_a_failed_build_leaves_nothing(tmp_path):
-    def fail(directory):
-        (directory / "half").write_text("done")
-        raise RuntimeError("broken")
-
-    with pytest.raises(RuntimeError, match="broken"):
-        build_once("thing", fail, tmp_path)
-    assert not [p for p in tmp_path.iterdir() if p.is_dir()]
-    made = build_once("thing", lambda d: (d / "all").write_text("done"), tmp_path)
-    assert build_once("thing", fail, tmp_path) == made
-
-
-def test_leftovers_of_a_killed_build_go(tmp_path):
-    for name in ("thing.killed", "thing2.other"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "half").touch()
-    build_once("thing", lambda d: None, tmp_path)
-    assert not (tmp_path / "thing.killed").exists()
-    assert (tmp_path / "thing2.other").exists()

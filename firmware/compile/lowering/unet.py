@@ -13,8 +13,8 @@ from hqdm.firmware.compile.lowering.folding import Constants, Select
 from hqdm.firmware.compile.lowering.formats import Formats, mixed_formats
 from hqdm.learn.calibration.real import RealNetwork
 from hqdm.learn.calibration.source import Quantisation
+from hqdm.learn.diffusion.presets import UNET_CLASSES
 
-MODELS = ("UNet2DConditionModel", "UNet2DModel")
 BLOCKS = ("DownBlock2D", "CrossAttnDownBlock2D", "AttnDownBlock2D", "UNetMidBlock2D",
           "UNetMidBlock2DCrossAttn", "UpBlock2D", "CrossAttnUpBlock2D", "AttnUpBlock2D",
           "ResnetDownsampleBlock2D", "ResnetUpsampleBlock2D")
@@ -34,7 +34,7 @@ def lower(model: Any, timesteps: Sequence[int], *, contexts: Tensor | None = Non
           size: int | tuple[int, int] | None = None, formats: Formats | None = None,
           quantisation: Quantisation | None = None, select: Select | None = None,
           name: str = "unet") -> RealNetwork:
-    """The layers of a `UNet2DConditionModel` or `UNet2DModel`.
+    """The layers of a diffusers model of one of UNET_CLASSES.
 
     A model on torch's meta device gives a network of shapes: the same list, whose numbers are meta
     tensors. It may have what the integer network has not: residual blocks that resample, several
@@ -56,7 +56,8 @@ def lower(model: Any, timesteps: Sequence[int], *, contexts: Tensor | None = Non
     ValueError: a part that is not lowered, a size that the downsampling does not divide, more
         than one context token, a module without an entry in `quantisation`.
     """
-    require(name, f"one of {MODELS}", type(model).__name__, type(model).__name__ in MODELS)
+    kind = type(model).__name__
+    require(name, f"one of {UNET_CLASSES}", kind, kind in UNET_CLASSES)
     shapes = next(model.parameters()).is_meta
     for option, fine in PLAIN.items():
         value = model.config.get(option, fine[0])
