@@ -7,16 +7,15 @@ are orthogonal (H * 2^(-k/2)), so that the energy of a block is the same before 
 """
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from bench.command import one_line_errors, png, write_json
 from hqdm.kit.files import write_atomically
 from hqdm.learn.diffusion.files import load_unet
 from hqdm.learn.diffusion.sampler import guided, initial_noise, run_ddim
@@ -117,9 +116,7 @@ def draw(maxima: Maxima, timesteps: Sequence[int]) -> bytes:
     axes[0][0].legend(fontsize=6)
     figure.supxlabel("channel", fontsize=8)
     figure.supylabel("largest magnitude", fontsize=8)
-    buffer = BytesIO()
-    figure.savefig(buffer, format="png", metadata={"Software": None})
-    return buffer.getvalue()
+    return png(figure)
 
 
 def spread_over(timesteps: Sequence[int], count: int = TIMESTEPS) -> list[int]:
@@ -128,6 +125,7 @@ def spread_over(timesteps: Sequence[int], count: int = TIMESTEPS) -> list[int]:
     return [timesteps[i * last // max(1, count - 1)] for i in range(min(count, len(timesteps)))]
 
 
+@one_line_errors
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; 0, or 2 on an error."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
@@ -141,18 +139,14 @@ def main(arguments: list[str] | None = None) -> int:
     add("--order", type=int, default=5, help="of the rotation (%(default)s)")
     add("--seed", type=int, default=1, help="(%(default)s)")
     o = parser.parse_args(arguments)
-    try:
-        model = load_unet(o.teacher)
-        maxima = collect(model, layers_of(model.unet, o.layers), images=o.images, steps=o.steps,
-                         guidance=o.guidance, order=o.order, seed=o.seed)
-        timesteps = spread_over(list(next(iter(maxima.values()))))
-        write_atomically(o.output, draw(maxima, timesteps))
-    except (ValueError, OSError, ModuleNotFoundError) as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
+    model = load_unet(o.teacher)
+    maxima = collect(model, layers_of(model.unet, o.layers), images=o.images, steps=o.steps,
+                     guidance=o.guidance, order=o.order, seed=o.seed)
+    timesteps = spread_over(list(next(iter(maxima.values()))))
+    write_atomically(o.output, draw(maxima, timesteps))
     numbers = {"images": o.images, "order": o.order, "seed": o.seed, "largest_over_median": ratios(
         maxima)}
-    write_atomically(o.output.with_suffix(".json"), json.dumps(numbers, indent=1))
+    write_json(o.output.with_suffix(".json"), numbers)
     print(o.output)
     return 0
 

@@ -8,7 +8,6 @@ from: a module for each multiply-accumulate, operands and sums registered in eac
 
 import argparse
 import ctypes
-import json
 import tempfile
 import time
 from collections.abc import Mapping
@@ -19,7 +18,7 @@ from amaranth import Const, Module, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from hqdm.kit.files import write_atomically
+from bench.command import write_json
 from hqdm.rtl.generate import to_verilog
 from hqdm.rtl.multiply.array import SystolicArray
 from hqdm.sim.runtime.build import CONTROL, CXX_FLAGS, JOBS, OPTIMISATION, VERILATOR_FLAGS
@@ -191,9 +190,7 @@ def main() -> None:
         for label, speed in race(libraries, options.n, options.cycles).items():
             found[label]["cycles_per_s"] = speed
     print(table(found))
-    if options.json:
-        write_atomically(options.json, json.dumps(
-            {"n": options.n, "arrays": found, "speed_ratio": ratio(found)}, indent=2) + "\n")
+    write_json(options.json, {"n": options.n, "arrays": found, "speed_ratio": ratio(found)})
 
 
 if __name__ == "__main__":

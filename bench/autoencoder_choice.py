@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from diffusers import AutoencoderKL, VQModel
 from torch import Tensor, nn
 
+from bench.command import one_line_errors
 from hqdm.learn.data.cifar10 import Dataset, load_cifar10
 from hqdm.learn.diffusion.autoencoder import make_autoencoder, to_images, to_signal
 from hqdm.learn.diffusion.presets import AUTOENCODERS, AutoencoderPreset
@@ -108,6 +109,7 @@ def train(candidate: Candidate, data: Dataset, test: Tensor, options: argparse.N
     return psnr(candidate, test), time.monotonic() - begun
 
 
+@one_line_errors
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; 0, or 2 on an error."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
@@ -122,13 +124,9 @@ def main(arguments: list[str] | None = None) -> int:
     add("--every", type=int, default=250, help="steps between two lines (%(default)s)")
     add("--seed", type=int, default=0, help="(%(default)s)")
     options = parser.parse_args(arguments)
-    try:
-        data, test = load_cifar10(options.data), load_cifar10(options.data, "test")
-        if min(options.steps, options.batch, options.test, options.every, options.codes) < 1:
-            raise ValueError("wanted steps, batch, test images, codes and every of at least 1")
-    except (ValueError, OSError) as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
+    data, test = load_cifar10(options.data), load_cifar10(options.data, "test")
+    if min(options.steps, options.batch, options.test, options.every, options.codes) < 1:
+        raise ValueError("wanted steps, batch, test images, codes and every of at least 1")
     preset = AUTOENCODERS[options.preset]
     print(f"| latents | steps of {options.batch} | PSNR, {options.test} test images | seconds |")
     print("|---|--:|--:|--:|")

@@ -7,16 +7,15 @@ Kinds without multipliers are built with `synth_ecp5 -nodsp`.
 """
 
 import argparse
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from bench.command import write_json
 from hqdm.fpga.area import packed_area
 from hqdm.fpga.devices import device_by_name
 from hqdm.fpga.synthesis import Design, synthesise
 from hqdm.fpga.tools import Tools
-from hqdm.kit.files import write_atomically
 from hqdm.rtl.generate import to_verilog
 from hqdm.rtl.multiply.array import ArrayRow
 from hqdm.spec.config import PRESETS
@@ -63,8 +62,7 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
     found = {label: measure(*kind) for label, kind in KINDS.items()}
     print(table(found))
     result = {"device": DEVICE, "per_element": found} | ratios(found)
-    if options.json:
-        write_atomically(options.json, json.dumps(result, indent=2) + "\n")
+    write_json(options.json, result)
     return result
 
 

@@ -16,8 +16,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from bench.command import write_json
 from hqdm.kit.cache import ROOT
-from hqdm.kit.files import write_atomically
 from hqdm.spec.config import PRESETS
 
 FIRST = "dce26c6"
@@ -102,10 +102,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         found = compare(options.config, options.commit, Path(temporary))
     print(table(found, options.config))
-    if options.json:
-        write_atomically(options.json, json.dumps(
-            {"config": options.config, "commit": options.commit, "versions": found,
-             "speed_ratio": ratio(found)}, indent=2) + "\n")
+    write_json(options.json, {"config": options.config, "commit": options.commit,
+                              "versions": found, "speed_ratio": ratio(found)})
 
 
 if __name__ == "__main__":

@@ -13,9 +13,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from bench.command import one_line_errors, write_json
 from hqdm.fpga.build import Options, build, core_design
 from hqdm.fpga.devices import device_by_name
-from hqdm.kit.files import write_atomically
 from hqdm.spec.config_file import read_config
 
 ACCEPTED = Path(__file__).with_name("fpga_accepted.json")
@@ -65,6 +65,7 @@ def run(config: str, device: str, *, area: bool, jobs: int) -> Figures:
     return figures(result)
 
 
+@one_line_errors
 def main(arguments: list[str] | None = None, accepted_file: Path = ACCEPTED) -> int:
     """Run the command; 0, 1 on a regression, 2 on an error."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
@@ -76,20 +77,16 @@ def main(arguments: list[str] | None = None, accepted_file: Path = ACCEPTED) -> 
     add("--jobs", type=int, default=1, help="runs of nextpnr at a time (%(default)s)")
     o = parser.parse_args(arguments)
     regressed = False
-    try:
-        accepted = json.loads(accepted_file.read_text()) if accepted_file.exists() else {}
-        for config, device in TARGETS if o.full else TARGETS[:1]:
-            target = f"{config} {device}"
-            found = run(config, device, area=o.area, jobs=o.jobs)
-            rows = compare(found, accepted.get(target, {}), o.threshold)
-            print_rows(target, rows)
-            regressed |= any(row[-1] for row in rows)
-            accepted[target] = accepted.get(target, {}) | found
-    except (ValueError, OSError, RuntimeError) as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
+    accepted = json.loads(accepted_file.read_text()) if accepted_file.exists() else {}
+    for config, device in TARGETS if o.full else TARGETS[:1]:
+        target = f"{config} {device}"
+        found = run(config, device, area=o.area, jobs=o.jobs)
+        rows = compare(found, accepted.get(target, {}), o.threshold)
+        print_rows(target, rows)
+        regressed |= any(row[-1] for row in rows)
+        accepted[target] = accepted.get(target, {}) | found
     if o.accept:
-        write_atomically(accepted_file, json.dumps(accepted, indent=1) + "\n")
+        write_json(accepted_file, accepted)
         return 0
     return int(regressed)
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from bench.command import one_line_errors
 from hqdm.fpga.devices import ROUTERS
 from hqdm.kit.files import write_atomically
 
@@ -84,21 +85,18 @@ def replace(page: str, text: str) -> str:
     return f"{head}{BEGIN}{text}{END}{rest.partition(END)[2]}"
 
 
+@one_line_errors
 def main(arguments: list[str] | None = None, docs: Path = DOCS) -> int:
     """Run the command; 0, or 2 on an error."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("reports", nargs="*", type=Path, help="report.json of hqdm fpga -o")
     o = parser.parse_args(arguments)
     figures, page = docs / "fpga.json", docs / "fpga.md"
-    try:
-        results = merge(json.loads(figures.read_text()) if figures.exists() else {},
-                        [json.loads(path.read_text()) for path in o.reports])
-        text = replace(page.read_text(), table(results))
-        write_atomically(figures, json.dumps(results, indent=1, sort_keys=True) + "\n")
-        write_atomically(page, text)
-    except (ValueError, OSError) as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
+    results = merge(json.loads(figures.read_text()) if figures.exists() else {},
+                    [json.loads(path.read_text()) for path in o.reports])
+    text = replace(page.read_text(), table(results))
+    write_atomically(figures, json.dumps(results, indent=1, sort_keys=True) + "\n")
+    write_atomically(page, text)
     print(table(results), end="")
     return 0
 

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from bench.command import one_line_errors
 from hqdm.kit.files import write_atomically
 from hqdm.kit.tensor_file import Checkpoint, load_checkpoint
 from hqdm.learn.evaluation.report import COLUMNS, caption, markdown, table
@@ -167,6 +168,7 @@ def _json(path: Path | None) -> Any:
         raise ValueError(f"{path}: wanted JSON, got {error}") from error
 
 
+@one_line_errors
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; 0, or 2 on an error."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
@@ -176,12 +178,8 @@ def main(arguments: list[str] | None = None) -> int:
     add("--quality", type=Path, help="quality.json of bench.quality_table")
     add("--notes", type=Path, nargs="*", default=[], help="what hqdm lower --json printed")
     o = parser.parse_args(arguments)
-    try:
-        text = card(o.folder, _json(o.evaluation), _json(o.quality), [_json(p) for p in o.notes])
-        write_atomically(o.folder / "README.md", text)
-    except (ValueError, OSError) as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
+    text = card(o.folder, _json(o.evaluation), _json(o.quality), [_json(p) for p in o.notes])
+    write_atomically(o.folder / "README.md", text)
     print(o.folder / "README.md")
     return 0
 

@@ -1,11 +1,11 @@
 """Finished cells of the quality table as JSON and Markdown: means and spread over seeds."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import mean
 from typing import Any
 
+from bench.command import write_json
 from hqdm.kit.files import write_atomically
 from hqdm.learn.evaluation.report import markdown
 
@@ -66,5 +66,5 @@ def _caption(one: Mapping[str, Any]) -> str:
 
 def write(folder: Path, result: Mapping[str, Any]) -> None:
     """quality.json and quality.md in `folder`."""
-    write_atomically(folder / "quality.json", json.dumps(result, indent=1))
+    write_json(folder / "quality.json", result)
     write_atomically(folder / "quality.md", result["markdown"])

@@ -18,11 +18,11 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from bench.command import one_line_errors, write_json
 from bench.quality_cells import Cell, table_cells
 from bench.quality_report import summary, write
 from hqdm.cli.evaluate import find_decoder
 from hqdm.cli.quantize import load_teacher
-from hqdm.kit.files import write_atomically
 from hqdm.learn.data.cifar10 import Dataset, load_cifar10
 from hqdm.learn.evaluation.extractors import Extractor, make_extractor
 from hqdm.learn.evaluation.run import Plan, Real, evaluate, real_features
@@ -125,7 +125,7 @@ def run_cell(cell: Cell, options: Options, bench: Bench) -> dict[str, Any]:
     path = options.out / "networks" / f"{cell.name}.safetensors"
     notes = path.with_suffix(".json")
     if not (path.is_file() and notes.is_file()):
-        write_atomically(notes, json.dumps(train(cell, options, path)))
+        write_json(notes, train(cell, options, path))
     trained = json.loads(notes.read_text())
     result = bench.evaluate(
         _plan(options, [options.teacher, path], options.out / "grids" / cell.name))
@@ -174,7 +174,7 @@ def work(options: Options) -> None:
             with FileLock(f"{path}.lock", timeout=0):
                 print(cell.name, file=sys.stderr, flush=True)
                 row = run_cell(cell, options, bench)
-                write_atomically(path, json.dumps(row, indent=1))
+                write_json(path, row)
         except Timeout:
             continue
         report(options)
@@ -193,22 +193,19 @@ def report(options: Options) -> dict[str, Any]:
     return result
 
 
+@one_line_errors
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; 0, or 2 on an error."""
-    try:
-        options = parse(arguments)
-        cells_of(options)
-        helpers = [multiprocessing.get_context("spawn").Process(target=work, args=(options,))
-                   for _ in range(options.jobs - 1)]
-        for helper in helpers:
-            helper.start()
-        work(options)
-        for helper in helpers:
-            helper.join()
-        result = report(options)
-    except (ValueError, OSError, RuntimeError, ModuleNotFoundError) as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
+    options = parse(arguments)
+    cells_of(options)
+    helpers = [multiprocessing.get_context("spawn").Process(target=work, args=(options,))
+               for _ in range(options.jobs - 1)]
+    for helper in helpers:
+        helper.start()
+    work(options)
+    for helper in helpers:
+        helper.join()
+    result = report(options)
     print(result["markdown"] if result["rows"] else "no cell is finished")
     return 0
 

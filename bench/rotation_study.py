@@ -10,17 +10,16 @@ the contract rotates without signs (docs/quantisation.md, section 5).
 """
 
 import argparse
-import json
 import math
 import sys
 from collections.abc import Callable, Sequence
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from bench.command import one_line_errors, png, write_json
 from hqdm.kit.files import write_atomically
 from hqdm.learn.diffusion.files import load_unet
 from hqdm.learn.diffusion.sampler import guided, initial_noise, run_ddim
@@ -162,11 +161,10 @@ def draw(tables: dict[int, Table]) -> bytes:
         axes.grid(axis="y", alpha=0.3)
     handles, names = figure.axes[0].get_legend_handles_labels()
     figure.legend(handles, names, ncols=4, fontsize=9, loc="outside lower center")
-    buffer = BytesIO()
-    figure.savefig(buffer, format="png", dpi=110)
-    return buffer.getvalue()
+    return png(figure, dpi=110)
 
 
+@one_line_errors
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit status: 0, or 2 after one line that says what is wrong."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
@@ -177,14 +175,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--guidance", type=float, default=2.0)
     parser.add_argument("--seed", type=int, default=5)
     options = parser.parse_args(arguments)
-    try:
-        tables = study(options.teacher, options.images, options.steps, options.guidance,
-                       options.seed)
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    tables = study(options.teacher, options.images, options.steps, options.guidance,
+                   options.seed)
     print(markdown(tables))
-    write_atomically(options.output.with_suffix(".json"), json.dumps(tables, indent=1))
+    write_json(options.output.with_suffix(".json"), tables)
     write_atomically(options.output, draw(tables))
     return 0
 

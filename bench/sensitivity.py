@@ -8,16 +8,15 @@ sampling. Prints the means, draws the timesteps.
 """
 
 import argparse
-import json
 import sys
 from collections.abc import Callable, Sequence
-from io import BytesIO
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from bench.command import one_line_errors, png, write_json
 from hqdm.cli.lower import CALIBRATION_SEED, CHECK_SEED, trajectory
 from hqdm.firmware.compile.lowering.quantised import lower_quantised
 from hqdm.golden.network import IntegerNetwork
@@ -116,11 +115,10 @@ def draw(studies: dict[str, Rows]) -> bytes:
         axes.axhline(1e-3, color="grey", linestyle=":")
         axes.set(title=name, xlabel="sampling step", ylabel="1 - cosine of the noise")
     figure.axes[-1].legend(fontsize=8)
-    buffer = BytesIO()
-    figure.savefig(buffer, format="png", dpi=110)
-    return buffer.getvalue()
+    return png(figure, dpi=110)
 
 
+@one_line_errors
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit status: 0, or 2 after one line that says what is wrong."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
@@ -131,15 +129,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--guidance", type=float, default=2.0)
     options = parser.parse_args(arguments)
     models = options.model or [MODELS / f"{name}.safetensors" for name in ("w4a4", "w4a3")]
-    try:
-        if options.images < 1:
-            raise ValueError(f"--images: wanted at least 1, got {options.images}")
-        studies = {model.stem: study(model, options.images, options.guidance) for model in models}
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    if options.images < 1:
+        raise ValueError(f"--images: wanted at least 1, got {options.images}")
+    studies = {model.stem: study(model, options.images, options.guidance) for model in models}
     print(table(studies))
-    write_atomically(options.output.with_suffix(".json"), json.dumps(studies, indent=1))
+    write_json(options.output.with_suffix(".json"), studies)
     write_atomically(options.output, draw(studies))
     return 0
 

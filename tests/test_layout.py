@@ -34,7 +34,7 @@ formal/properties/bus formal/properties/cells formal/properties/layers formal/pr
 formal/properties/store formal/properties/tokens formal/properties/weights formal/reach
 formal/states fpga/area fpga/chart fpga/devices fpga/place golden/arithmetic/exact
 golden/arithmetic/statistics golden/load/prepare golden/stages golden/store/bias golden/store/gate
-golden/store/inputs kit/cache kit/check kit/progress learn/calibration/approximate
+golden/store/inputs kit/check learn/calibration/approximate
 learn/calibration/integers learn/calibration/normalise learn/calibration/quantisers
 learn/calibration/ranges learn/calibration/real learn/calibration/reference
 learn/calibration/source learn/data/pickles learn/data/sources learn/data/tree
@@ -48,7 +48,7 @@ rtl/multiply/accumulator rtl/multiply/array rtl/multiply/countdown rtl/multiply/
 rtl/multiply/operands rtl/multiply/sequencer rtl/store/lanes rtl/store/parameters
 rtl/store/requests rtl/store/second sim/beats sim/cocotb_transport sim/compare_layer sim/load_case
 sim/measure sim/replay sim/runtime/build sim/runtime/device sim/store_case sim/streams
-sim/transport sim/verilator spec/device_layers spec/loop_nest spec/plain
+sim/transport sim/verilator spec/device_layers spec/loop_nest
 """
 
 

@@ -4,25 +4,14 @@ import json
 
 import pytest
 import torch
-from PIL import Image
 
 from bench.quality_cells import table_cells
 from bench.quality_report import spread
 from bench.quality_table import main
 from hqdm.learn.diffusion.autoencoder import make_autoencoder
-from hqdm.learn.diffusion.files import save_autoencoder, save_unet
 from hqdm.learn.diffusion.presets import autoencoder_preset, unet_preset
 from hqdm.learn.diffusion.unet import make_unet
-
-
-class Means:
-    """An extractor that is quick: means of patches."""
-
-    name = "means"
-
-    def __call__(self, images):
-        features = torch.nn.functional.adaptive_avg_pool2d(images.float() / 255, 2).flatten(1)
-        return features, features
+from tests.tiny_models import Means, write_decoder, write_images, write_unet
 
 
 def test_cells():
@@ -51,18 +40,11 @@ def place(tmp_path, monkeypatch):
     """Data, teacher and decoder; an extractor that is quick."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr("bench.quality_table.make_extractor", lambda *a, **k: Means())
-    random = torch.Generator().manual_seed(1)
-    for split in ("train", "test"):
-        (tmp_path / "data" / split / "cat").mkdir(parents=True)
-        for i in range(8):
-            pixels = torch.randint(256, (32, 32, 3), dtype=torch.uint8, generator=random)
-            Image.fromarray(pixels.numpy()).save(tmp_path / "data" / split / "cat" / f"{i}.png")
-    unet, autoencoder = unet_preset("tiny"), autoencoder_preset("tiny")
-    model = make_unet(unet, 1)
+    write_images(*(tmp_path / "data" / split / "cat" for split in ("train", "test")), count=8)
+    model = make_unet(unet_preset("tiny"), 1)
     torch.nn.init.constant_(model.unet.conv_out.bias, 0.1)
-    save_unet(tmp_path / "unet.safetensors", unet, model.state_dict(), {})
-    save_autoencoder(tmp_path / "decoder.safetensors", autoencoder,
-                     make_autoencoder(autoencoder).state_dict(), 1.0, {}, decoder_only=True)
+    write_unet(tmp_path / "unet.safetensors", model)
+    write_decoder(tmp_path, make_autoencoder(autoencoder_preset("tiny")))
     return tmp_path
 
 

@@ -6,11 +6,8 @@ import torch
 from hqdm.firmware.compile.lowering import lower
 from hqdm.golden.network.network_file import save_network
 from hqdm.learn.calibration import quantise
-from hqdm.learn.diffusion.autoencoder import make_autoencoder
-from hqdm.learn.diffusion.files import save_autoencoder
-from hqdm.learn.diffusion.presets import autoencoder_preset, unet_preset
 from hqdm.learn.diffusion.sampler import make_scheduler
-from hqdm.learn.diffusion.unet import make_unet
+from tests.tiny_models import tiny_models, write_decoder
 
 STEPS = 2
 
@@ -19,14 +16,8 @@ STEPS = 2
 def tiny_folder(tmp_path_factory):
     """A folder as models/cifar10 with a tiny network of two steps."""
     folder = tmp_path_factory.mktemp("tiny")
-    model = make_unet(unet_preset("tiny"), 1)
-    small = autoencoder_preset("tiny")
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(1)
-        torch.nn.init.normal_(model.unet.conv_out.weight, std=0.1)
-        decoder = make_autoencoder(small)
-    save_autoencoder(folder / "decoder.safetensors", small, decoder.state_dict(), 1.0, {},
-                     decoder_only=True)
+    model, decoder = tiny_models()
+    write_decoder(folder, decoder)
     scheduler = make_scheduler()
     scheduler.set_timesteps(STEPS)
     schedule = scheduler.timesteps.tolist()

@@ -2,15 +2,10 @@
 
 import json
 
-from hqdm.cli.main import main
 from hqdm.spec import PRESETS
+from tests.commands import command
 
-
-def run(capsys, *arguments):
-    """Exit status, stdout and the lines of stderr."""
-    status = main(list(arguments))
-    captured = capsys.readouterr()
-    return status, captured.out, captured.err.splitlines()
+run = command()
 
 
 def test_configs(capsys):

@@ -7,19 +7,14 @@ import sys
 
 import pytest
 
-from hqdm.cli.main import main
 from hqdm.spec import PRESETS
+from tests.commands import command
+
+run = command("cycles")
 
 SIZES = {"ldm4-imagenet": (101_132_795_904, 104_227_160_064),
          "ldm4-bedrooms": (101_187_387_392, 101_200_031_744),
          "ldm8-churches": (20_895_129_600, 20_923_588_608)}
-
-
-def run(capsys, *arguments):
-    """Exit status, stdout and the lines of stderr."""
-    status = main(["cycles", *arguments])
-    captured = capsys.readouterr()
-    return status, captured.out, captured.err.splitlines()
 
 
 def ask(capsys, *arguments):

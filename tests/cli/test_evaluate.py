@@ -4,23 +4,14 @@ import json
 
 import pytest
 import torch
-from PIL import Image
 
-from hqdm.cli.main import main
 from hqdm.learn.diffusion.autoencoder import make_autoencoder
-from hqdm.learn.diffusion.files import save_autoencoder, save_unet
 from hqdm.learn.diffusion.presets import autoencoder_preset, unet_preset
 from hqdm.learn.diffusion.unet import make_unet
+from tests.commands import command
+from tests.tiny_models import Means, write_decoder, write_images, write_unet
 
-
-class Means:
-    """An extractor that is quick: means of patches."""
-
-    name = "means"
-
-    def __call__(self, images):
-        features = torch.nn.functional.adaptive_avg_pool2d(images.float() / 255, 2).flatten(1)
-        return features, features
+run = command("evaluate")
 
 
 @pytest.fixture
@@ -28,26 +19,13 @@ def place(tmp_path, monkeypatch):
     """Folders as `hqdm train` makes them, and images in data/."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr("hqdm.learn.evaluation.extractors.make_extractor", lambda *a: Means())
-    random = torch.Generator().manual_seed(1)
-    for split in ("train", "test"):
-        (tmp_path / "data" / split / "cat").mkdir(parents=True)
-        for i in range(8):
-            pixels = torch.randint(256, (32, 32, 3), dtype=torch.uint8, generator=random)
-            Image.fromarray(pixels.numpy()).save(tmp_path / "data" / split / "cat" / f"{i}.png")
-    unet, autoencoder = unet_preset("tiny"), autoencoder_preset("tiny")
+    write_images(*(tmp_path / "data" / split / "cat" for split in ("train", "test")), count=8)
     for seed in (1, 2):
-        model = make_unet(unet, seed)
+        model = make_unet(unet_preset("tiny"), seed)
         torch.nn.init.constant_(model.unet.conv_out.bias, seed / 10)
-        save_unet(tmp_path / "unet" / f"u{seed}.safetensors", unet, model.state_dict(), {})
-    save_autoencoder(tmp_path / "autoencoder" / "decoder.safetensors", autoencoder,
-                     make_autoencoder(autoencoder).state_dict(), 1.0, {}, decoder_only=True)
+        write_unet(tmp_path / "unet" / f"u{seed}.safetensors", model)
+    write_decoder(tmp_path / "autoencoder", make_autoencoder(autoencoder_preset("tiny")))
     return tmp_path
-
-
-def run(capsys, *arguments):
-    status = main(["evaluate", *map(str, arguments)])
-    captured = capsys.readouterr()
-    return status, captured.out, captured.err.splitlines()
 
 
 def test_evaluate(capsys, place):

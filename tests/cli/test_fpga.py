@@ -4,15 +4,10 @@ import json
 
 import pytest
 
-from hqdm.cli.main import main
+from tests.commands import command
 from tests.fpga.designs import Pair, design
 
-
-def run(capsys, *arguments):
-    """Exit status, stdout and the lines of stderr."""
-    status = main(["fpga", *arguments])
-    captured = capsys.readouterr()
-    return status, captured.out, captured.err.splitlines()
+run = command("fpga")
 
 
 @pytest.fixture

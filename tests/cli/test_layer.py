@@ -6,18 +6,13 @@ from dataclasses import asdict
 
 import pytest
 
-from hqdm.cli.main import main
 from hqdm.spec import PRESETS
+from tests.commands import command
+
+run = command("layer")
 
 SMALL = ["--config", "n4", "--backend", "golden", "--channels", "6", "5",
          "--size", "4", "4"]
-
-
-def run(capsys, *arguments):
-    """Exit status, stdout and the lines of stderr."""
-    status = main(["layer", *arguments])
-    captured = capsys.readouterr()
-    return status, captured.out, captured.err.splitlines()
 
 
 def test_layer_json(capsys):

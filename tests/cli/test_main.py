@@ -8,16 +8,12 @@ import pytest
 import typer
 
 from hqdm.cli.main import app, main
+from tests.commands import command
+
+run = command()
 
 SMALL = ["layer", "--config", "n4", "--backend", "golden", "--size", "4", "4"]
 HEAVY = ("amaranth", "diffusers", "matplotlib", "numpy", "safetensors", "torch")
-
-
-def run(capsys, *arguments):
-    """Exit status, stdout and the lines of stderr."""
-    status = main(list(arguments))
-    captured = capsys.readouterr()
-    return status, captured.out, captured.err.splitlines()
 
 
 def test_help_describes_every_command(capsys):

@@ -5,11 +5,13 @@ import json
 import pytest
 import torch
 
-from hqdm.cli.main import main
 from hqdm.learn.diffusion.files import save_unet
 from hqdm.learn.diffusion.presets import unet_preset
 from hqdm.learn.diffusion.unet import make_unet
 from hqdm.learn.qat.export import load_quantised
+from tests.commands import command
+
+run = command("quantize")
 
 FAST = ["--iterations", "2", "--batch", "2", "--trajectories", "1", "--steps", "5",
         "--device", "cpu"]
@@ -21,12 +23,6 @@ def teacher(tmp_path_factory):
     path = tmp_path_factory.mktemp("quantize") / "unet.safetensors"
     save_unet(path, preset, make_unet(preset, 1).state_dict(), {})
     return path
-
-
-def run(capsys, *arguments):
-    status = main(["quantize", *map(str, arguments)])
-    captured = capsys.readouterr()
-    return status, captured.out, captured.err.splitlines()
 
 
 def test_quantize(capsys, teacher):

@@ -9,25 +9,19 @@ from PIL import Image
 from hqdm.cli.main import main
 from hqdm.cli.sample import parse_classes
 from hqdm.learn.data.cifar10 import CLASSES
-from hqdm.learn.diffusion.autoencoder import make_autoencoder
-from hqdm.learn.diffusion.files import save_autoencoder, save_unet
-from hqdm.learn.diffusion.presets import autoencoder_preset, unet_preset
-from hqdm.learn.diffusion.unet import make_unet
+from tests.commands import command
+from tests.tiny_models import tiny_models, write_decoder, write_unet
+
+run = command()
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """A folder as models/cifar10, made by the commands themselves; 5 steps."""
     folder = tmp_path_factory.mktemp("sample")
-    preset, small = unet_preset("tiny"), autoencoder_preset("tiny")
-    model = make_unet(preset, 1)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(1)
-        torch.nn.init.normal_(model.unet.conv_out.weight, std=0.1)
-        decoder = make_autoencoder(small)
-    save_unet(folder / "unet.safetensors", preset, model.state_dict(), {})
-    save_autoencoder(folder / "decoder.safetensors", small, decoder.state_dict(), 1.0, {},
-                     decoder_only=True)
+    model, decoder = tiny_models()
+    write_unet(folder / "unet.safetensors", model)
+    write_decoder(folder, decoder)
     assert main(["quantize", "--teacher", str(folder / "unet.safetensors"),
                  "--out", str(folder / "w8a8.safetensors"), "--weights", "8", "--activations",
                  "8", "--iterations", "1", "--batch", "2", "--trajectories", "1", "--steps", "5",
@@ -35,13 +29,6 @@ def folder(tmp_path_factory):
     assert main(["lower", "--model", str(folder / "w8a8.safetensors"), "--images", "2",
                  "--check", "1"]) == 0
     return folder
-
-
-def run(capsys, command, *arguments):
-    status = main([command, *map(str, arguments)])
-    captured = capsys.readouterr()
-    return status, captured.out, captured.err.splitlines()
-
 
 
 def pixels(path):

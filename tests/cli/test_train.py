@@ -3,28 +3,18 @@
 import json
 
 import pytest
-import torch
-from PIL import Image
 
-from hqdm.cli.main import main
+from tests.commands import command
+from tests.tiny_models import write_images
+
+run = command("train")
 
 
 @pytest.fixture
 def data(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    random = torch.Generator().manual_seed(1)
-    for name in ("cat", "ship"):
-        (tmp_path / "data" / name).mkdir(parents=True)
-        for i in range(4):
-            pixels = torch.randint(256, (32, 32, 3), dtype=torch.uint8, generator=random)
-            Image.fromarray(pixels.numpy()).save(tmp_path / "data" / name / f"{i}.png")
+    write_images(*(tmp_path / "data" / name for name in ("cat", "ship")), count=4)
     return tmp_path / "data"
-
-
-def run(capsys, *arguments):
-    status = main(["train", *map(str, arguments)])
-    captured = capsys.readouterr()
-    return status, captured.out, captured.err.splitlines()
 
 
 def test_both(capsys, data, tmp_path):

@@ -11,11 +11,10 @@ from hqdm.firmware.compile.network import compile_network
 from hqdm.firmware.device.runner import DeviceNetwork
 from hqdm.golden.carrier import Carrier
 from hqdm.learn.calibration import quantise
-from hqdm.learn.diffusion.presets import unet_preset
 from hqdm.learn.diffusion.sampler import make_scheduler
-from hqdm.learn.diffusion.unet import make_unet
 from hqdm.sim.compare_layer import make_transport
 from hqdm.spec import config_by_name
+from tests.tiny_models import tiny_models
 
 STEPS = 2
 
@@ -33,11 +32,7 @@ def latents(count: int, *shape: int) -> torch.Tensor:
 @pytest.fixture(scope="session")
 def tiny():
     """The tiny class-conditional UNet: two heads, gates, class biases, two sources."""
-    preset = unet_preset("tiny")
-    model = make_unet(preset, 1)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(1)
-        torch.nn.init.normal_(model.unet.conv_out.weight, std=0.1)
+    model, _ = tiny_models()
     real = lower(model.unet.eval().requires_grad_(False), schedule(),
                  contexts=model.embedding.weight.detach())
     x = latents(2, 4, 16, 16)

@@ -1,6 +1,5 @@
 """Configurations by name and by file."""
 
-import json
 from dataclasses import replace
 
 import pytest
@@ -9,15 +8,6 @@ from hqdm.spec import PRESETS, Config
 from hqdm.spec.config_file import read_config
 
 MINE = {"n": 16, "buffer_words": 2048, "acc_words": 256}
-
-
-@pytest.fixture
-def write(tmp_path):
-    def write(content):
-        path = tmp_path / "mine.json"
-        path.write_text(content if isinstance(content, str) else json.dumps(content))
-        return str(path)
-    return write
 
 
 def test_names_and_files(write):

@@ -1,6 +1,5 @@
 """Configuration files of models: named ones, files, and those that are refused."""
 
-import json
 
 import pytest
 
@@ -12,16 +11,6 @@ TINY = {
     "_class_name": "UNet2DModel", "sample_size": 8, "block_out_channels": [8, 8],
     "down_block_types": ["DownBlock2D", "DownBlock2D"],
     "up_block_types": ["UpBlock2D", "UpBlock2D"], "norm_num_groups": 4}
-
-
-@pytest.fixture
-def write(tmp_path):
-    """Writes text, or an object as JSON, and gives the file's name."""
-    def write(content):
-        path = tmp_path / "mine.json"
-        path.write_text(content if isinstance(content, str) else json.dumps(content))
-        return str(path)
-    return write
 
 
 def test_names():

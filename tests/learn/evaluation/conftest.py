@@ -6,32 +6,9 @@ import pytest
 import torch
 
 from hqdm.learn.data.cifar10 import Dataset
-from hqdm.learn.diffusion.autoencoder import make_autoencoder
-from hqdm.learn.diffusion.files import save_autoencoder, save_unet
-from hqdm.learn.diffusion.presets import autoencoder_preset, unet_preset
-from hqdm.learn.diffusion.unet import make_unet
+from tests.tiny_models import Means, one_thread, tiny_models, write_decoder, write_unet
 
-
-class Means:
-    """Means of 2 x 2 patches as features, the first ten of them as scores."""
-
-    name = "means"
-
-    def __init__(self):
-        self.seen = 0
-
-    def __call__(self, images):
-        self.seen += len(images)
-        features = torch.nn.functional.adaptive_avg_pool2d(images.float() / 255, 2).flatten(1)
-        return features, features[:, :10]
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+__all__ = ["one_thread"]
 
 
 @pytest.fixture
@@ -43,15 +20,9 @@ def extractor():
 def files(tmp_path_factory):
     """unet.safetensors and decoder.safetensors in a folder."""
     folder = tmp_path_factory.mktemp("models")
-    unet, autoencoder = unet_preset("tiny"), autoencoder_preset("tiny")
-    model = make_unet(unet, 1)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(1)
-        torch.nn.init.normal_(model.unet.conv_out.weight, std=0.1)
-        decoder = make_autoencoder(autoencoder)
-    save_unet(folder / "unet.safetensors", unet, model.state_dict(), {})
-    save_autoencoder(folder / "decoder.safetensors", autoencoder, decoder.state_dict(), 1.0, {},
-                     decoder_only=True)
+    model, decoder = tiny_models()
+    write_unet(folder / "unet.safetensors", model)
+    write_decoder(folder, decoder)
     return SimpleNamespace(folder=folder, unet=folder / "unet.safetensors",
                            decoder=folder / "decoder.safetensors")
 

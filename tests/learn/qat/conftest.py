@@ -7,16 +7,11 @@ from diffusers import UNet2DConditionModel, UNet2DModel
 from hqdm.learn.diffusion.sampler import make_scheduler
 from hqdm.learn.qat.methods import make_method
 from hqdm.learn.qat.trajectory import Teacher, record
+from tests.tiny_models import one_thread
+
+__all__ = ["one_thread"]
 
 STEPS, KEPT = 10, 2
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def conditional_unet(seed: int = 1) -> UNet2DConditionModel:

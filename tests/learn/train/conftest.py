@@ -11,16 +11,11 @@ from hqdm.learn.train.loop import Trainer
 from hqdm.learn.train.options import Options
 from hqdm.learn.train.schedule import Budget
 from hqdm.learn.train.unet import UNetTask
+from tests.tiny_models import one_thread
+
+__all__ = ["one_thread"]
 
 COUNT = 12
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture
