@@ -1,26 +1,17 @@
 """A network's programs: every layer tiled, placed and encoded once, for all timesteps."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from itertools import islice
 
-from hqdm.cycles.tiling import TilePlan, plan
 from hqdm.firmware.compile.device_parameters import device_parameters
-from hqdm.firmware.compile.memory_plan import MemoryPlan, Region, place
-from hqdm.firmware.compile.program import (
-    ALIGNMENTS,
-    CONSTANTS,
-    Extents,
-    Program,
-    encode_layer,
-    sizes,
-)
+from hqdm.firmware.compile.layers import CoreLayer, compile_layers
+from hqdm.firmware.compile.memory_plan import MemoryPlan, Region
+from hqdm.firmware.compile.program import LayerProgram
 from hqdm.golden.network.interpreter import IntegerNetwork
-from hqdm.golden.parameters import Parameters
 from hqdm.golden.stages import LayerParameters
-from hqdm.spec import Config, Layer, Network, Node
+from hqdm.spec import Config, Network, Node
 from hqdm.spec.device_layers import device_layers
-
-LARGEST = 1 << 34       # bytes of device memory, whatever the address width
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -31,14 +22,13 @@ class NodeProgram:
     -------
     index: of the node in its network.
     parameters: of the node, for the host stages.
-    layers: what the core runs, one or one per head, with the parameters of each.
+    layers: what the core runs, one or one per head.
     """
 
     index: int
     node: Node
     parameters: LayerParameters
-    layers: tuple[Program, ...]
-    device_parameters: tuple[Parameters, ...]
+    layers: tuple[LayerProgram, ...]
 
     @property
     def cycles(self) -> int:
@@ -115,45 +105,15 @@ def _tensor_regions(network: Network, config: Config) -> Iterator[Region]:
                      last=last)
 
 
-def _scratch(node: Node, need: Extents) -> dict[str, int]:
-    """Pieces the host writes or reads for one layer only, with their lengths."""
-    parts: dict[str, int] = {}
-    if staged_sources(node):
-        parts |= {f"source{i}": size for i, size in enumerate(need.sources)}
-    if node.weights is not None:
-        parts["weights"] = need.weights
-    if node.layer.store.stages.row_scale:
-        parts["second"] = need.second
-    if staged_output(node):
-        parts["output"] = need.output
-    return parts
-
-
-def _layer_regions(index: int, node: Node, layer: Layer, config: Config) -> Iterator[Region]:
-    """Constants and scratch of one layer, named `LAYER: PIECE`."""
-    need = sizes(layer, config)
-    scratch = _scratch(node, need)
-    for piece in CONSTANTS:
-        if piece not in scratch:
-            yield Region(name=f"{layer.name}: {piece}", size=getattr(need, piece),
-                         alignment=max(ALIGNMENTS.get(piece, 1), config.burst_bytes))
-    for piece, size in scratch.items():
-        yield Region(name=f"{layer.name}: {piece}", size=size, alignment=config.burst_bytes,
-                     first=index, last=index)
-
-
-def _extents(node: Node, layer: Layer, table: dict[str, int]) -> Extents:
-    """Addresses of a layer: its own pieces, else the tensors of the node."""
-    def at(piece: str, tensor: str | None) -> int:
-        own = table.get(f"{layer.name}: {piece}")
-        if own is not None:
-            return own
-        return 0 if tensor is None else table[f"tensor {tensor}"]
-
-    second = node.second if layer.store.residual != "none" else None
-    constants = {piece: table[f"{layer.name}: {piece}"] for piece in CONSTANTS}
-    return Extents(sources=tuple(at(f"source{i}", s) for i, s in enumerate(node.sources)),
-                   second=at("second", second), output=at("output", node.output), **constants)
+def _core_layers(index: int, node: Node, parameters: LayerParameters) -> Iterator[CoreLayer]:
+    """What the core runs for a node; what the host makes or cuts apart is a layer's own."""
+    own = device_parameters(node, parameters)
+    for layer, numbers in zip(device_layers(node), own, strict=True):
+        yield CoreLayer(
+            index=index, layer=layer, parameters=numbers, host_weights=node.weights is not None,
+            sources=None if staged_sources(node) else node.sources,
+            second=node.second if layer.store.residual != "none" else None,
+            output=None if staged_output(node) else node.output)
 
 
 def compile_network(network: IntegerNetwork, config: Config,
@@ -174,40 +134,17 @@ def compile_network(network: IntegerNetwork, config: Config,
     if described.host:
         raise ValueError(f"network {described.name}: wanted tensors that the core makes, got "
                          f"{described.host[0].output!r}, which is computed on the host")
-    layers = [device_layers(node) for node in described.nodes]
-    tiles = [[plan(layer, config) for layer in group] for group in layers]
-    regions = [r for i, (node, group) in enumerate(zip(described.nodes, layers, strict=True))
-               for layer in group for r in _layer_regions(i, node, layer, config)]
-    regions += _tensor_regions(described, config)
-    limit = min((1 << config.address_bits) - memory_base, LARGEST)
-    memory = place(regions, min(limit, memory_bytes or limit),
-                   f"network {described.name} on {config.name}", memory_base)
-    table = memory.table()
+    pairs = list(zip(described.nodes, network.layers, strict=True))
+    layers = [list(_core_layers(i, node, numbers)) for i, (node, numbers) in enumerate(pairs)]
+    memory, programs = compile_layers(
+        [layer for group in layers for layer in group], _tensor_regions(described, config), config,
+        f"network {described.name}", memory_bytes=memory_bytes, memory_base=memory_base)
+    table, left = memory.table(), iter(programs)
     nodes = tuple(
-        _node_program(i, node, parameters, group, tiles[i], config, table)
-        for i, (node, parameters, group) in enumerate(
-            zip(described.nodes, network.layers, layers, strict=True)))
+        NodeProgram(index=i, node=node, parameters=numbers,
+                    layers=tuple(islice(left, len(group))))
+        for i, ((node, numbers), group) in enumerate(zip(pairs, layers, strict=True)))
     return NetworkProgram(
         network=network, config=config, memory=memory, nodes=nodes,
         tensors={t.name: table[f"tensor {t.name}"] for t in described.tensors
                  if f"tensor {t.name}" in table})
-
-
-def _node_program(index: int, node: Node, parameters: LayerParameters, layers: tuple[Layer, ...],
-                  tiles: list[TilePlan], config: Config, table: dict[str, int]) -> NodeProgram:
-    own = device_parameters(node, parameters)
-    for layer, numbers in zip(layers, own, strict=True):
-        _check(layer, numbers)
-    return NodeProgram(
-        index=index, node=node, parameters=parameters, device_parameters=own,
-        layers=tuple(encode_layer(layer, numbers, config, tile, _extents(node, layer, table))
-                     for layer, numbers, tile in zip(layers, own, tiles, strict=True)))
-
-
-def _check(layer: Layer, parameters: Parameters) -> None:
-    """Check what the device will read; weights that come later are checked when packed."""
-    if parameters.weights.numel():
-        parameters.check(layer)
-    else:
-        product = replace(layer.multiply, product="mix")    # whose weights are not checked
-        parameters.check(replace(layer, multiply=product))

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, fields
 
-from hqdm.cycles.tiling import TilePlan, plan, word_count
+from hqdm.cycles.tiling import TilePlan, word_count
 from hqdm.firmware.compile.packing import pack_vector, pack_weights, weight_stream_bytes
 from hqdm.golden.parameters import Parameters
 from hqdm.spec.config import Config
@@ -11,38 +11,6 @@ from hqdm.spec.encoding import StepScales, encode_descriptor, encode_step
 from hqdm.spec.fixed import NIBBLE, nibbles
 from hqdm.spec.layer import Layer
 from hqdm.spec.stages import LOAD, STORE, in_core
-
-
-class Allocator:
-    """Bump allocator over device memory, in bytes.
-
-    Parameters
-    ----------
-    memory_bytes: size of the memory.
-    alignment: smallest alignment, `Config.word_bytes`.
-    base: first address of the memory.
-
-    Members
-    -------
-    used: bytes from `base` to the end of the last piece.
-    """
-
-    def __init__(self, memory_bytes: int, alignment: int, base: int = 0) -> None:
-        self.memory_bytes = memory_bytes
-        self.alignment = alignment
-        self.base = base
-        self.used = 0
-
-    def allocate(self, size: int, alignment: int = 1) -> int:
-        """Address of `size` fresh bytes; ValueError if they do not fit."""
-        step = max(alignment, self.alignment)
-        address = -(-(self.base + self.used) // step) * step
-        if address + size > self.base + self.memory_bytes:
-            raise ValueError(
-                f"memory: {size} bytes at {address:#x} do not fit the {self.memory_bytes} bytes "
-                f"of the device")
-        self.used = address + size - self.base
-        return address
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,12 +38,13 @@ ALIGNMENTS = {"steps": STEP_BYTES, "descriptor": DESCRIPTOR_BYTES}    # else Con
 CONSTANTS = ("weights", "multipliers", "biases", "steps", "descriptor")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Program:
+@dataclass(frozen=True, kw_only=True, eq=False)
+class LayerProgram:
     """A layer as the device reads it.
 
     Members
     -------
+    parameters: it was made of.
     at: where everything is.
     output_bytes: length of the output image.
     descriptor: as it is in the image.
@@ -83,6 +52,7 @@ class Program:
     """
 
     layer: Layer
+    parameters: Parameters
     config: Config
     plan: TilePlan
     at: Extents
@@ -105,6 +75,20 @@ class Program:
     @property
     def output(self) -> int:
         return self.at.output
+
+    @property
+    def places(self) -> tuple[tuple[str, int, int], ...]:
+        """(name, address, bytes) of everything the layer has in device memory."""
+        need = sizes(self.layer, self.config)
+        sources = zip(self.at.sources, need.sources, strict=True)
+        return (*(("source", address, size) for address, size in sources), *(
+            (name, getattr(self.at, name), getattr(need, name))
+            for name in ("second", "output", *CONSTANTS) if getattr(need, name)))
+
+    @property
+    def end(self) -> int:
+        """The first address behind all of it."""
+        return max(address + size for _, address, size in self.places)
 
 
 def step_scales(parameters: Parameters, timestep: int) -> StepScales:
@@ -154,7 +138,7 @@ def check_stages(layer: Layer) -> None:
 
 
 def encode_layer(layer: Layer, parameters: Parameters, config: Config, tiles: TilePlan,
-                 at: Extents) -> Program:
+                 at: Extents) -> LayerProgram:
     """The program of a layer whose tensors and constants are at given addresses.
 
     Parameters
@@ -168,30 +152,6 @@ def encode_layer(layer: Layer, parameters: Parameters, config: Config, tiles: Ti
         steps=at.steps)
     pieces = _images(layer, parameters, config, at)
     pieces.append((at.descriptor, descriptor.encode()))
-    return Program(layer=layer, config=config, plan=tiles, at=at,
-                   output_bytes=sizes(layer, config).output, descriptor=descriptor,
-                   pieces=tuple(pieces))
-
-
-def compile_layer(
-    layer: Layer, parameters: Parameters, config: Config, allocator: Allocator,
-    tiles: TilePlan | None = None,
-) -> Program:
-    """Tile `layer` (as `tiles` says, by default as is fastest), place it in memory, encode it.
-
-    Raises
-    ------
-    ValueError: the layer has stages the core does not have, fits neither the core nor the memory,
-        or the parameters are bad.
-    TypeError: a parameter of the wrong dtype.
-    """
-    check_stages(layer)
-    parameters.check(layer)
-    tiles = tiles or plan(layer, config)
-    need = sizes(layer, config)
-    at = Extents(
-        sources=tuple(allocator.allocate(size) for size in need.sources),
-        second=allocator.allocate(need.second) if need.second else 0,
-        **{name: allocator.allocate(getattr(need, name), ALIGNMENTS.get(name, 1))
-           for name in ("output", *CONSTANTS)})
-    return encode_layer(layer, parameters, config, tiles, at)
+    return LayerProgram(layer=layer, parameters=parameters, config=config, plan=tiles, at=at,
+                        output_bytes=sizes(layer, config).output, descriptor=descriptor,
+                        pieces=tuple(pieces))
