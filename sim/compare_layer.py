@@ -8,8 +8,10 @@ import torch
 from torch import Tensor
 
 from hqdm.cycles.tiling import plan
-from hqdm.firmware.compile.program import Allocator, Program, compile_layer
+from hqdm.firmware.compile.layers import compile_layer
+from hqdm.firmware.compile.program import LayerProgram
 from hqdm.firmware.device.driver import Driver
+from hqdm.firmware.device.layer import DeviceLayer
 from hqdm.firmware.device.transport import Transport
 from hqdm.golden.carrier import Carrier
 from hqdm.golden.layer import run_layer
@@ -101,6 +103,11 @@ def random_case(layer: Layer, timestep: int, seed: int) -> Case:
                 random_factors(layer, generator))
 
 
+def memory_of(program: LayerProgram) -> int:
+    """Bytes of a memory, from address 0 on, that holds the layer."""
+    return -(-program.end // GRAIN) * GRAIN
+
+
 def make_transport(
     backend: Backend, config: Config, memory_bytes: int, memory_latency: int, seed: int,
 ) -> Transport:
@@ -123,7 +130,7 @@ def make_transport(
         config, memory_bytes, MemoryModel(latency=memory_latency, seed=seed))
 
 
-def _report(program: Program, counters: dict[str, int], seconds: float) -> dict[str, Any]:
+def _report(program: LayerProgram, counters: dict[str, int], seconds: float) -> dict[str, Any]:
     layer, config, cycles = program.layer, program.config, counters["cycles"]
     ideal = layer.macs / config.n ** 2
     return {
@@ -163,23 +170,22 @@ def compare_layer(
     ValueError, TypeError: bad arguments, or a layer that does not fit.
     DeviceError, RuntimeError: the device failed, or could not be built.
     """
-    plan(layer, config)     # refuses before any data is made
+    tiles = plan(layer, config)     # refuses before any data is made
     case = random_case(layer, timestep, seed)
+    place = () if transport is None else (transport.memory_bytes, transport.memory_base)
+    program = compile_layer(layer, case.parameters, config, *place, tiles=tiles)
     if transport is None:
-        allocator = Allocator(1 << min(config.address_bits, 34), config.burst_bytes)
-        program = compile_layer(layer, case.parameters, config, allocator)
-        memory_bytes = -(-allocator.used // GRAIN) * GRAIN
-        made = make_transport(backend, config, memory_bytes, memory_latency, seed)
-        prepared = Driver(made, config).upload(program, case.parameters)
+        driver = Driver(make_transport(backend, config, memory_of(program), memory_latency, seed),
+                        config)
     else:
         driver = Driver(transport, config)
         driver.soft_reset()
-        prepared = driver.prepare(layer, case.parameters)
+    device = DeviceLayer(driver, program)
     start = time.perf_counter()
-    result = prepared.run(case.sources, timestep, case.second, case.row_factors)
+    output, run = device.run(case.sources, timestep, case.second, case.row_factors)
     seconds = time.perf_counter() - start
     wanted = case.golden()
     return {
-        "mismatches": int((result.output.values != wanted.values).sum()),
+        "mismatches": int((output.values != wanted.values).sum()),
         "outputs": wanted.values.numel(),
-    } | _report(prepared.program, result.counters, seconds)
+    } | _report(program, run.counters, seconds)

@@ -2,9 +2,10 @@
 
 from hqdm.cycles.estimate import Estimate
 from hqdm.cycles.tiling import TilePlan
-from hqdm.firmware.compile.program import Allocator, compile_layer
+from hqdm.firmware.compile.layers import compile_layer
 from hqdm.firmware.device.driver import Driver
-from hqdm.sim.compare_layer import GRAIN, random_case
+from hqdm.firmware.device.layer import DeviceLayer
+from hqdm.sim.compare_layer import memory_of, random_case
 from hqdm.sim.runtime.device import MemoryModel
 from hqdm.sim.transport import VerilatedTransport
 from hqdm.spec.config import Config
@@ -26,12 +27,10 @@ def counters(
     RuntimeError: the simulation cannot be built.
     """
     case = random_case(layer, 0, seed)
-    allocator = Allocator(1 << min(config.address_bits, 34), config.burst_bytes)
-    program = compile_layer(layer, case.parameters, config, allocator, tiles)
-    size = -(-allocator.used // GRAIN) * GRAIN
-    with VerilatedTransport(config, size, memory) as transport:
-        prepared = Driver(transport, config, watchdog=0).upload(program, case.parameters)
-        return prepared.run(case.sources, 0, case.second, case.row_factors).counters
+    program = compile_layer(layer, case.parameters, config, tiles=tiles)
+    with VerilatedTransport(config, memory_of(program), memory) as transport:
+        device = DeviceLayer(Driver(transport, config, watchdog=0), program)
+        return device.run(case.sources, 0, case.second, case.row_factors)[1].counters
 
 
 def error(estimate: Estimate, measured: dict[str, int]) -> float:

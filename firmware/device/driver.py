@@ -1,23 +1,11 @@
-"""The driver: prepares layers in device memory, runs them and raises faults by name."""
+"""The driver: registers by name, start and wait, faults by name."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-
-from torch import Tensor
-
-from hqdm.firmware.compile.packing import pack_activation, unpack_activation
-from hqdm.firmware.compile.program import Allocator, Program, compile_layer
 from hqdm.firmware.device.transport import Transport
-from hqdm.golden.carrier import Carrier
-from hqdm.golden.layer import check_inputs
-from hqdm.golden.parameters import Parameters
 from hqdm.spec.config import PRESETS, Config
-from hqdm.spec.layer import Layer
 from hqdm.spec.registers import ADDRESS, COUNTERS, IDENTITY, Control, Fault, Status
 
 RESET_POLLS = 100_000   # status reads until a soft reset is given up
 _OCCUPIED = 1 << Status.BUSY | 1 << Status.DRAINING
-SLOWEST = 200           # a layer may take this many times its estimate before wait gives up
 
 
 class DeviceError(RuntimeError):
@@ -53,80 +41,8 @@ def _known(register: str, value: int) -> str:
     return ", which is no HQDM core"
 
 
-@dataclass(frozen=True)
-class LayerResult:
-    """Output of one run and the performance counters by name."""
-
-    output: Carrier
-    counters: dict[str, int]
-
-    @property
-    def cycles(self) -> int:
-        return self.counters["cycles"]
-
-
-class Prepared:
-    """A layer whose program and parameters are in device memory; runs at any timestep."""
-
-    def __init__(self, driver: "Driver", program: Program, parameters: Parameters) -> None:
-        self.driver = driver
-        self.program = program
-        self.parameters = parameters
-
-    def _check(
-        self, sources: Sequence[Carrier], timestep: int, second: Carrier | None,
-        row_factors: Tensor | None,
-    ) -> None:
-        layer = self.program.layer
-        check_inputs(layer, self.parameters, sources, timestep, second, row_factors)
-        if sources[0].batch:
-            raise ValueError(
-                f"{layer.name}: wanted carriers (C, H, W), got {tuple(sources[0].values.shape)}")
-
-    def run(
-        self, sources: Sequence[Carrier], timestep: int, second: Carrier | None = None,
-        row_factors: Tensor | None = None,
-    ) -> LayerResult:
-        """Run the layer once.
-
-        Parameters
-        ----------
-        sources: one carrier (C, H, W) per source.
-        second: carrier of the output's shape if the layer has a residual.
-        row_factors: int16 (H', W') if the layer has a row scale.
-
-        Raises
-        ------
-        ValueError, TypeError: operands or timestep that do not match the layer.
-        DeviceFault: the device ended the layer.  TimeoutError: it did not end at all.
-        """
-        self._check(sources, timestep, second, row_factors)
-        self.write_operands(sources, second, row_factors)
-        program, layer = self.program, self.program.layer
-        counters = self.driver.execute(
-            program.descriptor_address, timestep, SLOWEST * program.plan.cycles)
-        image = self.driver.transport.read_memory(program.output, program.output_bytes)
-        values = unpack_activation(image, layer.multiply.out_channels, layer.out_height,
-                                   layer.out_width, program.config.n)
-        exponent = int(self.parameters.output_exponent[timestep])
-        return LayerResult(Carrier(values, exponent), counters)
-
-    def write_operands(self, sources: Sequence[Carrier], second: Carrier | None = None,
-                       row_factors: Tensor | None = None) -> None:
-        """Write the (checked) operands of a run to device memory."""
-        program, transport = self.program, self.driver.transport
-        for address, source in zip(program.sources, sources, strict=True):
-            transport.write_memory(address, pack_activation(source.values, program.config.n))
-        if second is not None:
-            transport.write_memory(
-                program.second, pack_activation(second.values, program.config.n))
-        if row_factors is not None:
-            lanes = row_factors.expand(program.layer.multiply.out_channels, -1, -1)
-            transport.write_memory(program.second, pack_activation(lanes, program.config.n))
-
-
 class Driver:
-    """Runs layers on a device.
+    """Starts layers that are in device memory, and waits for them.
 
     Parameters
     ----------
@@ -168,31 +84,6 @@ class Driver:
     def write(self, register: str, value: int) -> None:
         """Write a register by name."""
         self.transport.write_register(ADDRESS[register], value)
-
-    def allocator(self) -> Allocator:
-        """A fresh allocator over all of the device memory."""
-        transport = self.transport
-        return Allocator(transport.memory_bytes, self.config.burst_bytes, transport.memory_base)
-
-    def upload(self, program: Program, parameters: Parameters) -> Prepared:
-        """Write a compiled program to device memory."""
-        for address, image in program.pieces:
-            self.transport.write_memory(address, image)
-        return Prepared(self, program, parameters)
-
-    def prepare(
-        self, layer: Layer, parameters: Parameters, allocator: Allocator | None = None,
-    ) -> Prepared:
-        """Compile and upload `layer`; an `allocator` places several layers side by side."""
-        program = compile_layer(layer, parameters, self.config, allocator or self.allocator())
-        return self.upload(program, parameters)
-
-    def run_layer(
-        self, layer: Layer, parameters: Parameters, sources: Sequence[Carrier], timestep: int,
-        second: Carrier | None = None, row_factors: Tensor | None = None,
-    ) -> LayerResult:
-        """`prepare` and `Prepared.run` in one call."""
-        return self.prepare(layer, parameters).run(sources, timestep, second, row_factors)
 
     def start(self, descriptor_address: int, timestep: int) -> None:
         """Start the layer at `descriptor_address` and return at once.

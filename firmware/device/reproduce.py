@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 
 from hqdm.firmware.compile.network import NodeProgram
-from hqdm.firmware.compile.packing import unpack_activation
-from hqdm.firmware.compile.program import CONSTANTS, Program, sizes
-from hqdm.firmware.device.driver import SLOWEST, Driver
-from hqdm.firmware.device.runner import DeviceNetwork, HostOperands
+from hqdm.firmware.compile.program import CONSTANTS, LayerProgram
+from hqdm.firmware.device.driver import Driver
+from hqdm.firmware.device.layer import SLOWEST, Operands, read_tensor
+from hqdm.firmware.device.runner import DeviceNetwork
 from hqdm.firmware.device.transport import Transport
 from hqdm.golden.layer import run_layer
 from hqdm.kit.tensor_file import Checkpoint, load_checkpoint, save_checkpoint
@@ -74,10 +74,7 @@ class Reproducer:
         for address, data in self.pieces:
             transport.write_memory(address, data)
         driver.execute(self.descriptor, self.timestep, SLOWEST * self.cycles)
-        channels, height, width = self.expected.shape
-        length = height * width * self.config.words(channels) * self.config.word_bytes
-        return unpack_activation(transport.read_memory(self.output, length), channels, height,
-                                 width, self.config.n)
+        return read_tensor(transport, self.config, self.output, *self.expected.shape)
 
 
 def load_reproducer(path: Path) -> Reproducer:
@@ -94,17 +91,17 @@ def load_reproducer(path: Path) -> Reproducer:
 def capture(device: DeviceNetwork, node: NodeProgram) -> Reproducer | None:
     """The first layer of `node`, which has just run, that differs from golden on its own operands;
     None if all agree (then a host stage or an earlier tensor is at fault)."""
-    for index, operands in enumerate(device.host_operands(node)):
-        expected = _expected(device, node, index, operands)
-        got = device.stored(node.layers[index])
+    for layer, operands in zip(device.layers[node.index], device.host_operands(node), strict=True):
+        expected = _expected(device, node, layer.program, operands)
+        got = layer.stored()
         if not torch.equal(expected, got):
-            return _snapshot(device, node, index, expected, got)
+            return _snapshot(device, node, layer.program, expected, got)
     return None
 
 
-def _expected(device: DeviceNetwork, node: NodeProgram, index: int, operands: HostOperands,
-              ) -> Tensor:
-    layer, parameters = node.layers[index].layer, node.device_parameters[index]
+def _expected(device: DeviceNetwork, node: NodeProgram, program: LayerProgram,
+              operands: Operands) -> Tensor:
+    layer, parameters = program.layer, program.parameters
     if operands.weights is not None:
         parameters = replace(parameters, weights=operands.weights)
     sources = operands.sources or [device.read(s, node.node.layer) for s in node.node.sources]
@@ -115,16 +112,12 @@ def _expected(device: DeviceNetwork, node: NodeProgram, index: int, operands: Ho
                      operands.factors).values
 
 
-def _snapshot(device: DeviceNetwork, node: NodeProgram, index: int, expected: Tensor,
+def _snapshot(device: DeviceNetwork, node: NodeProgram, program: LayerProgram, expected: Tensor,
               got: Tensor) -> Reproducer:
-    program, base = node.layers[index], device.transport.memory_base
-    need = sizes(program.layer, program.config)
-    places = [("source", *place) for place in zip(program.at.sources, need.sources, strict=True)]
-    places += [(name, getattr(program.at, name), getattr(need, name))
-               for name in ("second", *CONSTANTS) if getattr(need, name)]
+    base = device.transport.memory_base
     pieces = tuple(
         (address - base, _moved(name, device.transport.read_memory(address, size), base))
-        for name, address, size in places)
+        for name, address, size in program.places if name != "output")
     return Reproducer(
         layer=program.layer.name, config=program.config,
         memory_bytes=device.program.memory.total_bytes,
@@ -145,7 +138,7 @@ def _moved(piece: str, image: bytes, base: int) -> bytes:
                     for at in range(0, len(image), kind.SIZE))
 
 
-def altered_constants(program: Program, transport: Transport) -> list[str]:
+def altered_constants(program: LayerProgram, transport: Transport) -> list[str]:
     """Constants of the layer in device memory that are not what was written there."""
     found = []
     for address, image in program.pieces:

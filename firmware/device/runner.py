@@ -7,27 +7,20 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from hqdm.firmware.compile.network import NetworkProgram, NodeProgram, staged_output, staged_sources
-from hqdm.firmware.compile.packing import pack_activation, pack_weights, unpack_activation
-from hqdm.firmware.compile.program import Program
 from hqdm.firmware.device import host_stages
-from hqdm.firmware.device.driver import SLOWEST, DeviceError, Driver
+from hqdm.firmware.device.driver import Driver
+from hqdm.firmware.device.layer import (
+    DeviceLayer,
+    LayerRun,
+    Operands,
+    read_tensor,
+    write_tensor,
+)
 from hqdm.firmware.device.transport import Transport
 from hqdm.golden.arithmetic.statistics import Statistics
 from hqdm.golden.carrier import Carrier
 from hqdm.kit.check import check_int
 from hqdm.spec import Layer, Node
-
-
-@dataclass(frozen=True)
-class LayerRun:
-    """One layer of the core: its counters by name."""
-
-    layer: Layer
-    counters: dict[str, int]
-
-    @property
-    def cycles(self) -> int:
-        return self.counters["cycles"]
 
 
 @dataclass(frozen=True)
@@ -40,22 +33,6 @@ class NodeRun:
     host_seconds: float
 
 
-@dataclass(frozen=True)
-class HostOperands:
-    """What the host writes before one layer of the core; None is already in device memory.
-
-    Members
-    -------
-    sources: carriers (C, H, W).
-    weights: int16 (O, I, 1, 1) in the weights' place.
-    factors: row factors, int16 (H', W').
-    """
-
-    sources: list[Carrier] | None = None
-    weights: Tensor | None = None
-    factors: Tensor | None = None
-
-
 class DeviceNetwork:
     """A compiled network whose constants are in device memory.
 
@@ -64,6 +41,10 @@ class DeviceNetwork:
     program: of `compile_network`.
     transport: a device of the same configuration with at least the plan's memory.
     watchdog: as of `Driver`.
+
+    Members
+    -------
+    layers: what the core runs for each node.
 
     Raises
     ------
@@ -86,8 +67,8 @@ class DeviceNetwork:
         self._writers = {node.node.output: node for node in program.nodes}
         self._statistics: dict[str, Statistics] = {}
         self._timestep = self._class = 0
-        for address, image in program.pieces:
-            transport.write_memory(address, image)
+        self.layers = tuple(tuple(DeviceLayer(self.driver, layer) for layer in node.layers)
+                            for node in program.nodes)
 
     def run(self, latents: Carrier, timestep: int, class_index: int = 0,
             ) -> tuple[Carrier, list[NodeRun]]:
@@ -111,7 +92,7 @@ class DeviceNetwork:
         network = self.program.network.network
         self._timestep, self._class = timestep, class_index
         self._statistics = {network.input: Statistics()}
-        self._write(self.program.tensors[network.input], latents.values)
+        self._write(network.input, latents.values)
         for program in self.program.nodes:
             yield self._run_node(program)
 
@@ -133,7 +114,8 @@ class DeviceNetwork:
         height, width = spec.height, spec.width
         if layer is not None and layer.multiply.op == "linear":
             height, width = spec.pixels, 1
-        values = self._read(self.program.tensors[name], spec.channels, height, width)
+        values = read_tensor(self.transport, self.program.config, self.program.tensors[name],
+                             spec.channels, height, width)
         return Carrier(values, self._exponent(name))
 
     def _exponent(self, name: str) -> int:
@@ -142,16 +124,10 @@ class DeviceNetwork:
                  else program.parameters.base.output_exponent)
         return int(table[self._timestep])
 
-    def _read(self, address: int, channels: int, height: int, width: int) -> Tensor:
-        config = self.program.config
-        length = height * width * config.words(channels) * config.word_bytes
-        image = self.transport.read_memory(address, length)
-        return unpack_activation(image, channels, height, width, config.n)
+    def _write(self, name: str, values: Tensor) -> None:
+        write_tensor(self.transport, self.program.config, self.program.tensors[name], values)
 
-    def _write(self, address: int, values: Tensor) -> None:
-        self.transport.write_memory(address, pack_activation(values, self.program.config.n))
-
-    def host_operands(self, program: NodeProgram) -> list[HostOperands]:
+    def host_operands(self, program: NodeProgram) -> list[Operands]:
         """What the host writes for each layer of the node, computed from device memory."""
         node, parameters, t = program.node, program.parameters, self._timestep
         count = len(program.layers)
@@ -169,22 +145,12 @@ class DeviceNetwork:
         if node.weights is not None:
             other = self.read(node.weights).values.flatten(1)
             weights = host_stages.head_weights(node, parameters, other, t)
-        return [HostOperands(*parts) for parts in zip(cut, weights, factors, strict=True)]
+        return [Operands(sources=s, weights=w, factors=f)
+                for s, w, f in zip(cut, weights, factors, strict=True)]
 
     def _batched(self, name: str, node: Node) -> Carrier:
         carrier = self.read(name, node.layer)
         return Carrier(carrier.values.unsqueeze(0), carrier.exponent)
-
-    def _write_operands(self, program: Program, operands: HostOperands) -> None:
-        config, layer = self.program.config, program.layer
-        for address, source in zip(program.sources, operands.sources or (), strict=False):
-            self._write(address, source.values)
-        if operands.weights is not None:
-            self.transport.write_memory(program.at.weights, pack_weights(
-                operands.weights, layer.load.channels, layer.multiply.bits, config.n))
-        if operands.factors is not None:
-            lanes = operands.factors.expand(layer.multiply.out_channels, -1, -1)
-            self._write(program.second, lanes)
 
     def entry(self, program: NodeProgram) -> int:
         """TIMESTEP of the node's layers at the timestep and class of the run."""
@@ -192,32 +158,16 @@ class DeviceNetwork:
         return self._timestep * classes + (self._class if classes > 1 else 0)
 
     def _run_node(self, program: NodeProgram) -> NodeRun:
-        begun, device = time.perf_counter(), 0.0
-        for layer, operands in zip(program.layers, self.host_operands(program), strict=True):
-            self._write_operands(layer, operands)
+        begun, device, layers = time.perf_counter(), 0.0, self.layers[program.index]
+        for layer, operands in zip(layers, self.host_operands(program), strict=True):
+            layer.write(operands)
         runs = []
-        for layer in program.layers:
+        for layer in layers:
             started = time.perf_counter()
-            counters = self._execute(layer, self.entry(program))
+            runs.append(layer.execute(self.entry(program)))
             device += time.perf_counter() - started
-            runs.append(LayerRun(layer.layer, counters))
         self._finish(program)
         return NodeRun(program, tuple(runs), device, time.perf_counter() - begun - device)
-
-    def _execute(self, layer: Program, entry: int) -> dict[str, int]:
-        try:
-            return self.driver.execute(
-                layer.descriptor_address, entry, SLOWEST * layer.plan.cycles)
-        except DeviceError as error:
-            raise DeviceError(f"{layer.layer.name}: {error}") from error
-        except TimeoutError as error:
-            raise TimeoutError(f"{layer.layer.name}: {error}") from error
-
-    def stored(self, program: Program) -> Tensor:
-        """What a layer has just stored, int16 (O, H', W')."""
-        layer = program.layer
-        return self._read(program.output, layer.multiply.out_channels, layer.out_height,
-                          layer.out_width)
 
     def _finish(self, program: NodeProgram) -> None:
         """Host stages of the store: the node's tensor, its statistics."""
@@ -226,9 +176,9 @@ class DeviceNetwork:
             gated = node.layer.store.stages.gate is not None
             second = self.read(node.second, node.layer) if gated and node.second else None
             values = host_stages.finished(
-                node, program.parameters, [self.stored(p) for p in program.layers],
+                node, program.parameters, [p.stored() for p in self.layers[program.index]],
                 self._timestep, second)
-            self._write(self.program.tensors[node.output], values)
+            self._write(node.output, values)
         wanted = node.layer.store.stages.statistics
         self._statistics[node.output] = (
             host_stages.statistics(node, self.read(node.output).values) if wanted

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from hqdm.firmware.device.driver import DeviceFault, Driver
+from hqdm.firmware.device.layer import prepare
 from hqdm.golden.layer import run_layer
 from hqdm.golden.random import random_parameters, random_sources
 from hqdm.sim.cocotb_transport import CocotbTransport, in_thread
@@ -47,19 +48,20 @@ def check_layer(driver, name, seed):
     generator = torch.Generator().manual_seed(seed)
     layer = LAYERS[name]
     parameters = random_parameters(layer, generator)
+    prepared = prepare(driver, layer, parameters)
     for timestep in (0, STEPS - 1):
         sources, second = random_sources(layer, parameters, timestep, generator)
-        result = driver.run_layer(layer, parameters, sources, timestep, second)
+        output, _ = prepared.run(sources, timestep, second)
         wanted = run_layer(layer, parameters, sources, timestep, second)
-        assert result.output.exponent == wanted.exponent
-        assert torch.equal(result.output.values, wanted.values), f"{name}, timestep {timestep}"
+        assert output.exponent == wanted.exponent
+        assert torch.equal(output.values, wanted.values), f"{name}, timestep {timestep}"
 
 
 def start_layer(driver, name, seed):
     """Upload a random layer with its sources; returns its program, not started."""
     generator = torch.Generator().manual_seed(seed)
     parameters = random_parameters(LAYERS[name], generator)
-    return driver.prepare(LAYERS[name], parameters).program
+    return prepare(driver, LAYERS[name], parameters).program
 
 
 async def begin(dut, pause=0.0):

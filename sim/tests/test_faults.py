@@ -6,7 +6,9 @@ from dataclasses import asdict, replace
 import pytest
 import torch
 
-from hqdm.firmware.device.driver import DeviceError, DeviceFault, Driver, Prepared
+from hqdm.firmware.compile.program import LayerProgram
+from hqdm.firmware.device import layer as device_layer
+from hqdm.firmware.device.driver import DeviceError, DeviceFault, Driver
 from hqdm.sim.compare_layer import Case, make_layer, random_case
 from hqdm.sim.runtime.device import MemoryModel, Response
 from hqdm.sim.transport import VerilatedTransport
@@ -39,17 +41,18 @@ def driver(shared: VerilatedTransport) -> Driver:
     return Driver(shared, CONFIG)
 
 
-def prepare(driver: Driver, case: Case = CASE) -> Prepared:
-    prepared = driver.prepare(case.layer, case.parameters)
-    prepared.write_operands(case.sources, case.second)
-    return prepared
+def prepare(driver: Driver, case: Case = CASE) -> LayerProgram:
+    """A layer with its operands in device memory, not started."""
+    prepared = device_layer.prepare(driver, case.layer, case.parameters)
+    prepared.write(device_layer.Operands(sources=case.sources, second=case.second))
+    return prepared.program
 
 
 def check_layer(driver: Driver, case: Case = CASE) -> None:
     """A correct layer with everything uploaded anew."""
-    result = driver.run_layer(
-        case.layer, case.parameters, case.sources, case.timestep, case.second)
-    assert torch.equal(result.output.values, case.golden().values)
+    output, _ = device_layer.prepare(driver, case.layer, case.parameters).run(
+        case.sources, case.timestep, case.second)
+    assert torch.equal(output.values, case.golden().values)
 
 
 def expect_fault(driver: Driver, descriptor: int, timestep: int = CASE.timestep) -> DeviceFault:
@@ -82,7 +85,7 @@ def expect_fault(driver: Driver, descriptor: int, timestep: int = CASE.timestep)
     ("config_hash", CONFIG.hash ^ 1),
 ])
 def test_illegal_descriptor(driver: Driver, field: str, value: int) -> None:
-    program = prepare(driver).program
+    program = prepare(driver)
     image = replace(program.descriptor, **{field: value}).encode()
     driver.transport.write_memory(program.descriptor_address, image)
     fault = expect_fault(driver, program.descriptor_address)
@@ -93,7 +96,7 @@ def test_illegal_descriptor(driver: Driver, field: str, value: int) -> None:
 
 @pytest.mark.parametrize("timestep", [3, 65535, 65536, (1 << 32) - 1])
 def test_timestep_beyond_the_table(driver: Driver, timestep: int) -> None:
-    program = prepare(driver).program
+    program = prepare(driver)
     fault = expect_fault(driver, program.descriptor_address, timestep)
     assert fault.fault is Fault.TIMESTEP
     assert fault.address == program.descriptor_address + 4 * FIELD["timesteps"].word
@@ -101,14 +104,14 @@ def test_timestep_beyond_the_table(driver: Driver, timestep: int) -> None:
 
 @pytest.mark.parametrize("offset", [4, 1 << 32])
 def test_descriptor_at_a_bad_address(driver: Driver, offset: int) -> None:
-    address = prepare(driver).program.descriptor_address + offset
+    address = prepare(driver).descriptor_address + offset
     fault = expect_fault(driver, address)
     assert fault.fault is Fault.BAD_DESCRIPTOR and fault.address == address
 
 
-def regions(prepared: Prepared) -> dict[str, tuple[str, str, int, int]]:
+def regions(program: LayerProgram) -> dict[str, tuple[str, str, int, int]]:
     """What the core reads or writes: port, direction, first byte, byte of the error."""
-    program, fields = prepared.program, asdict(prepared.program.descriptor)
+    fields = asdict(program.descriptor)
     steps = fields["steps"] + STEP_BYTES * CASE.timestep
     bias = program.pieces[3 + CASE.timestep][0]
     later = 5 * BURST_BYTES + CONFIG.bus_bytes
@@ -137,12 +140,12 @@ def regions(prepared: Prepared) -> dict[str, tuple[str, str, int, int]]:
 def test_axi_error(
     driver: Driver, shared: VerilatedTransport, region: str, response: Response,
 ) -> None:
-    prepared = prepare(driver)
-    port, direction, base, offset = regions(prepared)[region]
+    program = prepare(driver)
+    port, direction, base, offset = regions(program)[region]
     at = base + offset
     shared.device.inject(port, "write" if direction == "write" else "read", at,
                          at + CONFIG.bus_bytes, response)
-    fault = expect_fault(driver, prepared.program.descriptor_address)
+    fault = expect_fault(driver, program.descriptor_address)
     name = f"{port}_{direction}" if port == "store" else port
     assert fault.fault is Fault[f"{name.upper()}_{response.name}"]
     assert fault.address <= at < fault.address + BURST_BYTES
@@ -152,7 +155,7 @@ def test_axi_error(
     ("source0", Fault.LOAD_DECERR), ("weights", Fault.WEIGHT_DECERR),
     ("steps", Fault.STORE_READ_DECERR), ("output", Fault.STORE_WRITE_DECERR)])
 def test_address_beyond_the_memory(driver: Driver, field: str, fault: Fault) -> None:
-    program = prepare(driver).program
+    program = prepare(driver)
     image = replace(program.descriptor, **{field: 2 * MEMORY}).encode()
     driver.transport.write_memory(program.descriptor_address, image)
     caught = expect_fault(driver, program.descriptor_address)
@@ -170,7 +173,7 @@ def test_tile_beyond_the_buffers(
     """A descriptor whose tile is larger than the core; the compiler would never make it."""
     large = random_case(make_layer(
         op="conv1x1", channels=(8,), out_channels=4, height=20, width=20), timestep=0, seed=6)
-    program = prepare(driver, large).program
+    program = prepare(driver, large)
     assert program.plan.chunk_words == 2
     image = replace(program.descriptor, **changes).encode()
     driver.transport.write_memory(program.descriptor_address, image)
@@ -184,7 +187,7 @@ def test_watchdog(
     driver: Driver, shared: VerilatedTransport, port: str, progress: int,
 ) -> None:
     """A port that stops answering, at once or in the middle of the layer."""
-    program = prepare(driver).program
+    program = prepare(driver)
     driver.write("watchdog", 500)
     driver.start(program.descriptor_address, CASE.timestep)
     shared.device.run(progress)
@@ -202,7 +205,7 @@ def test_watchdog(
 def test_watchdog_can_be_off_and_has_a_reset_value(
     driver: Driver, shared: VerilatedTransport,
 ) -> None:
-    program = prepare(driver).program
+    program = prepare(driver)
     driver.write("watchdog", 0)
     shared.device.set_model(BLACK_HOLE, ("weight",))
     with pytest.raises(TimeoutError, match="no interrupt in 5000 cycles"):
@@ -217,7 +220,7 @@ def test_watchdog_can_be_off_and_has_a_reset_value(
 def test_soft_reset_in_the_middle(
     driver: Driver, shared: VerilatedTransport, cycles: int,
 ) -> None:
-    program = prepare(driver).program
+    program = prepare(driver)
     driver.start(program.descriptor_address, CASE.timestep)
     shared.device.run(cycles)
     driver.soft_reset()

@@ -11,8 +11,10 @@ import pytest
 import torch
 
 from hqdm.cycles.tiling import TilePlan, candidates
-from hqdm.firmware.compile.program import Allocator, Program, compile_layer
+from hqdm.firmware.compile.layers import compile_layer
+from hqdm.firmware.compile.program import LayerProgram
 from hqdm.firmware.device.driver import Driver
+from hqdm.firmware.device.layer import DeviceLayer, Operands
 from hqdm.golden.random import random_factors, random_layer, random_sources
 from hqdm.sim.compare_layer import Case, random_case
 from hqdm.sim.runtime.device import CHANNELS, PORTS, MemoryModel
@@ -50,7 +52,7 @@ def draw_memory(rng: random.Random, config: Config) -> MemoryModel:
                        seed=rng.randrange(1 << 30))
 
 
-def check_writes(before: np.ndarray, after: np.ndarray, program: Program) -> None:
+def check_writes(before: np.ndarray, after: np.ndarray, program: LayerProgram) -> None:
     """Nothing but the output was written."""
     changed = np.flatnonzero(before != after)
     if changed.size:
@@ -58,18 +60,18 @@ def check_writes(before: np.ndarray, after: np.ndarray, program: Program) -> Non
         assert changed[-1] < program.output + program.output_bytes
 
 
-def check_run(case: Case, driver: Driver, program: Program) -> None:
+def check_run(case: Case, driver: Driver, program: LayerProgram) -> None:
     """One run: outputs, memory outside them, counters, nothing left in flight."""
     transport = driver.transport
     assert isinstance(transport, VerilatedTransport)
-    prepared = driver.upload(program, case.parameters)
-    prepared.write_operands(case.sources, case.second, case.row_factors)
+    layer = DeviceLayer(driver, program)
+    layer.write(Operands(sources=case.sources, second=case.second, factors=case.row_factors))
     transport.write_memory(program.output, b"\xa5" * program.output_bytes)
     before = transport.device.memory.copy()
-    result = prepared.run(case.sources, case.timestep, case.second, case.row_factors)
+    output, run = layer.run(case.sources, case.timestep, case.second, case.row_factors)
     check_writes(before, transport.device.memory, program)
-    assert torch.equal(result.output.values, case.golden().values)
-    counters, config = result.counters, program.config
+    assert torch.equal(output.values, case.golden().values)
+    counters, config = run.counters, program.config
     assert counters["store_write_beats"] * config.bus_bytes == program.output_bytes
     spent = Spent.counted(counters)
     assert spent.busy + spent.stalls.total == spent.cycles == counters["cycles"]
@@ -84,9 +86,9 @@ def test_random_layer(name: str, seed: int) -> None:
     (layer, tiles), memory = draw_layer(rng, config), draw_memory(rng, config)
     print(layer, tiles, memory, sep="\n")
     case = random_case(layer, rng.randrange(layer.timesteps), seed)
-    allocator = Allocator(1 << 26, config.word_bytes)
-    program = compile_layer(layer, case.parameters, config, allocator, tiles)
-    with VerilatedTransport(config, allocator.used, memory) as transport:
+    program = compile_layer(layer, case.parameters, config, 1 << 26, tiles=tiles,
+                            alignment=config.word_bytes)
+    with VerilatedTransport(config, program.end, memory) as transport:
         driver = Driver(transport, config)
         check_run(case, driver, program)
         timestep = rng.randrange(layer.timesteps)

@@ -53,7 +53,7 @@ def test_an_image(run, root, tiny_folder, tmp_path):
     (("--memory", "ram"), "dev/ram: no such u-dma-buf, nor any other ram; see docs/linux.md"),
     (("--config", "n8"), "config_hash: wanted 0x"),
     (("--clock-mhz", 0), "clock: wanted more than 0 MHz, got 0"),
-    (("--size", 64, 64, "--channels", 256, 256), " do not fit the 4194304 bytes of the device"),
+    (("--size", 64, 64, "--channels", 256, 256), "of activations), the device has 4194304"),
     (("--device", "core.bit"), "--memory: wanted pynq+SIZE beside core.bit, got 'udmabuf0'"),
     (("--device", "a.bit:b", "--memory", "pynq+4096"), "pynq: the library is not installed here"),
 ])

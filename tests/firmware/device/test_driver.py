@@ -1,17 +1,15 @@
-"""The driver against the functional device: packing, program and faults without RTL."""
+"""The driver against the functional device: registers and faults without RTL."""
 
-import random
 from dataclasses import replace
 
 import pytest
 import torch
 
-from hqdm.firmware.compile.program import Allocator, compile_layer
 from hqdm.firmware.device.driver import ConfigMismatch, DeviceFault, Driver
+from hqdm.firmware.device.layer import prepare
 from hqdm.firmware.device.transports.golden import GoldenTransport
-from hqdm.golden.carrier import Carrier
 from hqdm.golden.layer import run_layer
-from hqdm.golden.random import random_factors, random_layer, random_parameters, random_sources
+from hqdm.golden.random import random_parameters, random_sources
 from hqdm.spec import Layer, Load, Multiply, Store, config_by_name
 from hqdm.spec.descriptor import FIELD, MAGIC, STEP_BYTES, StepEntry
 from hqdm.spec.registers import Fault
@@ -35,52 +33,10 @@ def operands(layer, timestep, seed=1):
 
 def check(driver, layer, timestep, seed=1):
     parameters, sources, second = operands(layer, timestep, seed)
-    factors = random_factors(layer, torch.Generator().manual_seed(seed))
-    wanted = run_layer(layer, parameters, sources, timestep, second, factors)
-    got = driver.run_layer(layer, parameters, sources, timestep, second, factors).output
+    wanted = run_layer(layer, parameters, sources, timestep, second)
+    got, _ = prepare(driver, layer, parameters).run(sources, timestep, second)
     assert got.exponent == wanted.exponent
     assert torch.equal(got.values, wanted.values)
-
-
-@pytest.mark.parametrize("name", ["n4", "n8", "n16"])
-@pytest.mark.parametrize("seed", range(25))
-def test_random_layers(name, seed):
-    config, rng = config_by_name(name), random.Random(seed)
-    layer = random_layer(rng, config)
-    check(device(config), layer, rng.randrange(layer.timesteps), seed)
-
-
-def test_load_shift_of_one_folds_to_zero():
-    layer = Layer(name="up", load=Load(channels=(4,), height=2, width=2, upsample=2,
-                                       axis="width", order=1),
-                  multiply=Multiply(op="conv1x1", out_channels=4))
-    parameters, sources, _ = operands(layer, 0)
-    parameters.load_shift[0], parameters.load_multiplier[0] = 1, 1
-    sources = [Carrier((sources[0].values % 8).to(torch.int16), sources[0].exponent)]
-    wanted = run_layer(layer, parameters, sources, 0)
-    got = device().run_layer(layer, parameters, sources, 0).output
-    assert torch.equal(got.values, wanted.values)
-
-
-def test_one_upload_serves_all_timesteps():
-    driver = device()
-    parameters, _, _ = operands(LAYER, 0)
-    prepared = driver.prepare(LAYER, parameters)
-    for timestep in range(LAYER.timesteps):
-        generator = torch.Generator().manual_seed(timestep)
-        sources, second = random_sources(LAYER, parameters, timestep, generator)
-        wanted = run_layer(LAYER, parameters, sources, timestep, second)
-        assert torch.equal(prepared.run(sources, timestep, second).output.values, wanted.values)
-
-
-def test_two_prepared_layers_side_by_side():
-    driver = device()
-    allocator = driver.allocator()
-    prepared = [driver.prepare(LAYER, operands(LAYER, 1, seed)[0], allocator) for seed in (1, 2)]
-    for seed, layer in zip((1, 2), prepared, strict=True):
-        parameters, sources, second = operands(LAYER, 1, seed)
-        wanted = run_layer(LAYER, parameters, sources, 1, second)
-        assert torch.equal(layer.run(sources, 1, second).output.values, wanted.values)
 
 
 @pytest.mark.parametrize(("field", "value"), [
@@ -99,7 +55,7 @@ def fault_of(field, value):
     """Run LAYER with one field changed; the fault, whose address must be that field's word."""
     driver = device()
     parameters, _, _ = operands(LAYER, 1)
-    program = driver.prepare(LAYER, parameters).program
+    program = prepare(driver, LAYER, parameters).program
     image = replace(program.descriptor, **{field: value}).encode()
     driver.transport.write_memory(program.descriptor_address, image)
     with pytest.raises(DeviceFault) as caught:
@@ -116,7 +72,7 @@ def fault_of(field, value):
 def test_bounds_the_quantiser_has_not(bits, changes):
     driver, layer = device(), replace(LAYER, load=replace(LAYER.load, bits=bits))
     parameters, _, _ = operands(layer, 1)
-    program = driver.prepare(layer, parameters).program
+    program = prepare(driver, layer, parameters).program
     entry = program.descriptor.steps + STEP_BYTES
     good = StepEntry.decode(driver.transport.read_memory(entry, STEP_BYTES))
     driver.transport.write_memory(entry, replace(good, **changes).encode())
@@ -128,22 +84,13 @@ def test_bounds_the_quantiser_has_not(bits, changes):
 def test_seventeen_levels_are_no_layer():
     """The core would run them, the compiler never makes them."""
     driver = device()
-    program = driver.prepare(LAYER, operands(LAYER, 1)[0]).program
+    program = prepare(driver, LAYER, operands(LAYER, 1)[0]).program
     entry = program.descriptor.steps + STEP_BYTES
     good = StepEntry.decode(driver.transport.read_memory(entry, STEP_BYTES))
     driver.transport.write_memory(entry, replace(good, low=8, high=8).encode())
     with pytest.raises(DeviceFault) as caught:
         driver.execute(program.descriptor_address, 1, 1000)
     assert caught.value.fault is Fault.BAD_DESCRIPTOR
-
-
-@pytest.mark.parametrize("ranged", [False, True])
-@pytest.mark.parametrize("bits", [2, 3, 4, 8])
-def test_bounds_of_every_width(bits, ranged):
-    if bits < 8 or not ranged:
-        load = replace(LAYER.load, bits=bits, ranged=ranged)
-        for seed in range(4):
-            check(device(), replace(LAYER, load=load), 1, seed)
 
 
 def test_descriptor_of_another_configuration():
@@ -157,7 +104,7 @@ def test_descriptor_of_another_configuration():
     ("output", Fault.STORE_WRITE_DECERR)])
 def test_addresses_beyond_the_memory(field, fault):
     driver = device()
-    program = driver.prepare(LAYER, operands(LAYER, 0)[0]).program
+    program = prepare(driver, LAYER, operands(LAYER, 0)[0]).program
     image = replace(program.descriptor, **{field: 1 << 30}).encode()
     driver.transport.write_memory(program.descriptor_address, image)
     with pytest.raises(DeviceFault) as caught:
@@ -168,7 +115,7 @@ def test_addresses_beyond_the_memory(field, fault):
 def test_timestep_beyond_the_table():
     driver = device()
     parameters, sources, second = operands(LAYER, 2)
-    prepared = driver.prepare(LAYER, parameters)
+    prepared = prepare(driver, LAYER, parameters)
     with pytest.raises(ValueError, match=r"timestep.*0\.\.2.*3"):
         prepared.run(sources, 3, second)
     with pytest.raises(DeviceFault) as caught:
@@ -181,26 +128,6 @@ def test_timestep_beyond_the_table():
 def test_wrong_device():
     with pytest.raises(ConfigMismatch, match=r"config_hash: wanted 0x[0-9a-f]{8} for n8, got 0x"):
         Driver(GoldenTransport(CONFIG), config_by_name("n8"))
-
-
-def test_bad_operands():
-    parameters, sources, second = operands(LAYER, 0)
-    prepared = device().prepare(LAYER, parameters)
-    with pytest.raises(ValueError, match="source"):
-        prepared.run(sources[:1], 0, second)
-    with pytest.raises(ValueError, match="exponent"):
-        prepared.run([Carrier(s.values, s.exponent + 1) for s in sources], 0, second)
-    with pytest.raises(ValueError, match="second"):
-        prepared.run(sources, 0)
-    batched = [Carrier(s.values[None], s.exponent) for s in sources]
-    with pytest.raises(ValueError, match=r"wanted carriers \(C, H, W\), got \(1, 6, 4, 4\)"):
-        prepared.run(batched, 0, Carrier(second.values[None], second.exponent))
-
-
-def test_memory_that_does_not_fit():
-    parameters, _, _ = operands(LAYER, 0)
-    with pytest.raises(ValueError, match=r"\d+ bytes at 0x[0-9a-f]+ do not fit the 1024 bytes"):
-        compile_layer(LAYER, parameters, CONFIG, Allocator(1024, CONFIG.word_bytes))
 
 
 def test_interrupt_that_never_comes():

@@ -9,8 +9,8 @@ import torch
 from amaranth.sim import Simulator
 
 from hqdm.cycles.tiling import tile_source_rows
+from hqdm.firmware.compile.layers import compile_layer
 from hqdm.firmware.compile.packing import pack_weights
-from hqdm.firmware.compile.program import Allocator, compile_layer
 from hqdm.golden.load.operands import load_nibbles, load_operands
 from hqdm.golden.multiply import partial_sums
 from hqdm.golden.random import random_layer, random_parameters, random_sources
@@ -40,8 +40,7 @@ class Bench:
         generator = torch.Generator().manual_seed(seed)
         self.parameters = random_parameters(layer, generator)
         sources, _ = random_sources(layer, self.parameters, 0, generator)
-        self.program = compile_layer(
-            layer, self.parameters, config, Allocator(1 << 26, config.word_bytes))
+        self.program = compile_layer(layer, self.parameters, config)
         self.words = operand_words(
             layer, config, load_nibbles(layer, self.parameters, sources, 0))
         operands = load_operands(layer, self.parameters, sources, 0)

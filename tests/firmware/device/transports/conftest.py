@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from hqdm.firmware.device.layer import prepare
 from hqdm.firmware.device.transports.emulated import EmulatedBoard
 from hqdm.golden.layer import run_layer
 from hqdm.golden.random import random_parameters, random_sources
@@ -24,11 +25,11 @@ def layer():
     parameters = random_parameters(LAYER, generator)
 
     def check(driver):
-        prepared = driver.prepare(LAYER, parameters)
+        prepared = prepare(driver, LAYER, parameters)
         for timestep in range(LAYER.timesteps):
             sources, second = random_sources(LAYER, parameters, timestep, generator)
             wanted = run_layer(LAYER, parameters, sources, timestep, second)
-            got = prepared.run(sources, timestep, second).output
+            got, _ = prepared.run(sources, timestep, second)
             assert got.exponent == wanted.exponent and torch.equal(got.values, wanted.values)
         return prepared.program
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from hqdm.firmware.device.driver import ConfigMismatch, DeviceFault, Driver
+from hqdm.firmware.device.layer import prepare
 from hqdm.firmware.device.transports.emulated import MEMORY_BASE, EmulatedBoard
 from hqdm.firmware.device.transports.uio import UioInterrupt, open_uio
 from hqdm.spec import config_by_name
@@ -62,7 +63,7 @@ def test_a_fault_and_after_it(board, layer, tmp_path):
     """Faults come with the physical address; a soft reset later the same layer runs."""
     with opened(tmp_path) as transport:
         driver = Driver(transport, CONFIG)
-        program = driver.prepare(layer.layer, layer.parameters).program
+        program = prepare(driver, layer.layer, layer.parameters).program
         for fault, change in ((Fault.LOAD_DECERR, {"source0": MEMORY_BASE - 64}),
                               (Fault.STORE_WRITE_DECERR, {"output": MEMORY_BASE + (1 << 20)})):
             image = replace(program.descriptor, **change).encode()
@@ -160,9 +161,9 @@ def test_nothing_at_the_address(board, tmp_path):
 def test_a_memory_too_small(layer, tmp_path):
     with (EmulatedBoard(tmp_path, CONFIG, 1024), opened(tmp_path) as transport,
           pytest.raises(ValueError) as caught):
-        Driver(transport, CONFIG).prepare(layer.layer, layer.parameters)
-    assert str(caught.value) == ("memory: 432 bytes at 0x3c000380 do not fit the 1024 bytes of the "
-                                 "device")
+        prepare(Driver(transport, CONFIG), layer.layer, layer.parameters)
+    assert str(caught.value) == ("layer small on n4: wanted 1920 bytes of memory (1024 of "
+                                 "constants, 896 of activations), the device has 1024")
 
 
 def test_a_memory_out_of_reach(board, tmp_path):
