@@ -52,7 +52,8 @@ class CoreLayer:
 
     def own_pieces(self, config: Config) -> dict[str, int]:
         """What only this layer and the host read and write, with their lengths."""
-        need, parts = sizes(self.layer, config), {}
+        need = sizes(self.layer, config)
+        parts: dict[str, int] = {}
         if self.sources is None:
             parts |= {f"source{i}": size for i, size in enumerate(need.sources)}
         for piece, own in (("weights", self.host_weights),

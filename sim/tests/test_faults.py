@@ -113,7 +113,7 @@ def regions(program: LayerProgram) -> dict[str, tuple[str, str, int, int]]:
     """What the core reads or writes: port, direction, first byte, byte of the error."""
     fields = asdict(program.descriptor)
     steps = fields["steps"] + STEP_BYTES * CASE.timestep
-    bias = program.pieces[3 + CASE.timestep][0]
+    bias = program.at.biases + CASE.timestep * CONFIG.words(10) * CONFIG.word_bytes
     later = 5 * BURST_BYTES + CONFIG.bus_bytes
     return {
         "descriptor": ("store", "read", program.descriptor_address, 0),

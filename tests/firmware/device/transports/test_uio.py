@@ -162,8 +162,9 @@ def test_a_memory_too_small(layer, tmp_path):
     with (EmulatedBoard(tmp_path, CONFIG, 1024), opened(tmp_path) as transport,
           pytest.raises(ValueError) as caught):
         prepare(Driver(transport, CONFIG), layer.layer, layer.parameters)
-    assert str(caught.value) == ("layer small on n4: wanted 1920 bytes of memory (1024 of "
-                                 "constants, 896 of activations), the device has 1024")
+    assert str(caught.value) == (
+        "layer small on n4: wanted 1920 bytes of memory (1024 of constants, 896 of activations), "
+        "the device has 1024")
 
 
 def test_a_memory_out_of_reach(board, tmp_path):
