@@ -17,7 +17,7 @@ from bench.command import one_line_errors
 from hqdm.kit.files import write_atomically
 from hqdm.kit.tensor_file import Checkpoint, load_checkpoint
 from hqdm.learn.evaluation.report import COLUMNS, caption, markdown, table
-from hqdm.learn.evaluation.subjects import kind_of
+from hqdm.learn.evaluation.subjects import KINDS
 from hqdm.learn.qat.methods import Method
 
 PENDING = "*pending*"
@@ -76,7 +76,8 @@ def checkpoints(folder: Path) -> dict[str, Checkpoint]:
     ------
     FileNotFoundError: none there. ValueError: a damaged one.
     """
-    found = {p.name: load_checkpoint(p, kind_of(p)) for p in sorted(folder.glob("*.safetensors"))}
+    found = {p.name: load_checkpoint(p, (*KINDS, "autoencoder"))
+             for p in sorted(folder.glob("*.safetensors"))}
     if not found:
         raise FileNotFoundError(f"{folder}: wanted *.safetensors, found none")
     return found
@@ -85,7 +86,7 @@ def checkpoints(folder: Path) -> dict[str, Checkpoint]:
 def files_table(folder: Path, found: Mapping[str, Checkpoint]) -> str:
     """Name, kind, size and SHA-256 of what is in each file."""
     return markdown(["file", "kind", "bytes", "SHA-256 of header and tensors"], [
-        [f"`{name}`", c.kind, f"{(folder / name).stat().st_size:,}", f"`{c.digest()}`"]
+        [f"`{name}`", c.kind, f"{(folder / name).stat().st_size:,}", f"`{c.digest}`"]
         for name, c in found.items()])
 
 

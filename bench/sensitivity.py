@@ -23,7 +23,7 @@ from hqdm.golden.network import IntegerNetwork
 from hqdm.kit.files import write_atomically
 from hqdm.learn.calibration import RealNetwork, Reference, quantise
 from hqdm.learn.calibration.quantisers import Fake
-from hqdm.learn.evaluation.subjects import load_subject
+from hqdm.learn.evaluation.subjects import subject_of
 from hqdm.learn.qat.export import load_quantised
 from hqdm.spec import Node
 
@@ -64,9 +64,9 @@ def study(model: Path, images: int, guidance: float) -> Rows:
     ------
     FileNotFoundError, ValueError: no quantised network.
     """
-    frozen, tokens, _ = load_quantised(model)
+    frozen, tokens, read = load_quantised(model)
     real = lower_quantised(frozen, tokens, name=model.stem)
-    subject, steps = load_subject(model), len(frozen.timestep.schedule)
+    subject, steps = subject_of(model, read), len(frozen.timestep.schedule)
     latents, classes = trajectory(subject, images, CALIBRATION_SEED, guidance, steps)
     real, integers = quantise(real, latents, classes)
     latents, classes = trajectory(subject, images, CHECK_SEED, guidance, steps)

@@ -58,7 +58,6 @@ def draw(path: Path, decoder: Path, output: Path, labels: list[int], *, config: 
     RuntimeError: the simulation cannot be built, or the device failed.
     OSError: a file cannot be written.  KeyboardInterrupt: after saying how to go on.
     """
-    from hqdm.golden.network.network_file import load_network
     from hqdm.learn.diffusion.autoencoder import decode
     from hqdm.learn.diffusion.files import load_autoencoder
     from hqdm.learn.diffusion.grid import save_grid
@@ -68,7 +67,9 @@ def draw(path: Path, decoder: Path, output: Path, labels: list[int], *, config: 
     subject.check_steps(steps)
     autoencoder = load_autoencoder(decoder)
     place = () if transport is None else (transport.memory_bytes, transport.memory_base)
-    program = compile_network(load_network(path)[0], config, *place)
+    if subject.integers is None:
+        raise ValueError(f"{path}: wanted an integer network, got one of kind {subject.kind}")
+    program = compile_network(subject.integers, config, *place)
     backend = "rtl" if transport is None else "uio"
     state = SamplingState(beside(output, "state"), ({"backend": backend} if transport else {}) | {
         "model": subject.digest, "config": asdict(config), "memory_latency": memory_latency,

@@ -45,12 +45,14 @@ def lower_file(model: Path, out: Path, images: int, check: int, guidance: float,
     """
     from hqdm.firmware.compile.lowering.quantised import lower_quantised
     from hqdm.golden.network.network_file import save_network
+    from hqdm.kit.tensor_file import load_checkpoint
     from hqdm.learn.calibration import fidelity, quantise
-    from hqdm.learn.evaluation.subjects import load_subject
-    from hqdm.learn.qat.export import load_quantised
-    frozen, tokens, _ = load_quantised(model)
+    from hqdm.learn.evaluation.subjects import subject_of
+    from hqdm.learn.qat.export import KIND, quantised_of
+    read = load_checkpoint(model, KIND)
+    frozen, tokens = quantised_of(model, read)
     real = lower_quantised(frozen, tokens, name=model.stem)
-    subject = load_subject(model)
+    subject = subject_of(model, read)
     schedule = frozen.timestep.schedule
     latents, classes = trajectory(subject, images, CALIBRATION_SEED, guidance, len(schedule))
     say("calibrated steps", 0, len(schedule))

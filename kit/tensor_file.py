@@ -9,6 +9,7 @@ import json
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,7 @@ class Checkpoint:
     tensors: dict[str, Tensor]
     training: dict[str, Any]
 
+    @cached_property
     def digest(self) -> str:
         """SHA-256 over the header and every tensor, in hexadecimal."""
         digest = hashlib.sha256()
@@ -52,7 +54,7 @@ class Checkpoint:
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> str:
     """Write `checkpoint` atomically; returns its digest."""
-    digest = checkpoint.digest()
+    digest = checkpoint.digest
     header = {
         "format": FORMAT, "kind": checkpoint.kind,
         "architecture": json.dumps(checkpoint.architecture, sort_keys=True),
@@ -72,9 +74,10 @@ def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
 
 
 def load_checkpoint(
-    path: Path, kind: str, architecture: Mapping[str, Any] | None = None,
+    path: Path, kind: str | tuple[str, ...], architecture: Mapping[str, Any] | None = None,
 ) -> Checkpoint:
-    """Read and verify a checkpoint of `kind` and, if given, of `architecture`.
+    """Read and verify a checkpoint of `kind`, one of several or one, and, if given, of
+    `architecture`.
 
     Raises
     ------
@@ -89,13 +92,13 @@ def load_checkpoint(
     if header.get("format") != FORMAT:
         raise ValueError(f"{path}: wanted a checkpoint of format {FORMAT}, got "
                          f"{header.get('format', 'none')}")
-    if header.get("kind") != kind:
-        raise ValueError(f"{path}: wanted a checkpoint of kind {kind}, got {header.get('kind')}")
-    loaded = Checkpoint(kind=kind, architecture=json.loads(header.get("architecture", "{}")),
+    kinds, got = (kind,) if isinstance(kind, str) else kind, header.get("kind", "none")
+    if got not in kinds:
+        raise ValueError(f"{path}: wanted a checkpoint of kind {', '.join(kinds)}, got {got}")
+    loaded = Checkpoint(kind=got, architecture=json.loads(header.get("architecture", "{}")),
                         tensors=tensors, training=json.loads(header.get("training", "{}")))
-    digest = loaded.digest()
-    if digest != header.get("sha256"):
-        raise ValueError(f"{path}: checksum is {digest[:12]}, wanted "
+    if loaded.digest != header.get("sha256"):
+        raise ValueError(f"{path}: checksum is {loaded.digest[:12]}, wanted "
                          f"{header.get('sha256', 'none')[:12]}; the file was altered")
     if architecture is not None:
         _check_architecture(path, loaded.architecture, architecture)

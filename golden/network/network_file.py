@@ -49,7 +49,11 @@ def load_network(path: Path) -> tuple[IntegerNetwork, dict[str, Any]]:
     ------
     FileNotFoundError, ValueError: no file, a damaged, altered or foreign one.
     """
-    read = load_checkpoint(path, KIND)
+    return network_of(load_checkpoint(path, KIND))
+
+
+def network_of(read: Checkpoint) -> tuple[IntegerNetwork, dict[str, Any]]:
+    """As `load_network`, of a checkpoint that has been read."""
     network = from_plain(Network, read.architecture["network"])
     layers = []
     for index, (node, numbers) in enumerate(

@@ -46,7 +46,7 @@ class Dataset:
     def fingerprint(self) -> str:
         """16 hexadecimal digits that tell this data apart."""
         return Checkpoint(kind="", architecture={}, training={}, tensors={
-            "images": self.images, "labels": self.labels}).digest()[:16]
+            "images": self.images, "labels": self.labels}).digest[:16]
 
 
 def cache_root(override: Path | None = None) -> Path:

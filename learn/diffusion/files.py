@@ -34,7 +34,11 @@ def load_unet(path: Path) -> ClassConditionalUNet:
     ------
     FileNotFoundError, ValueError: as `load_checkpoint`.
     """
-    checkpoint = load_checkpoint(path, "unet")
+    return unet_of(path, load_checkpoint(path, "unet"))
+
+
+def unet_of(path: Path, checkpoint: Checkpoint) -> ClassConditionalUNet:
+    """As `load_unet`, of a checkpoint that has been read from `path`."""
     fields = checkpoint.architecture
     try:
         preset = UNetPreset(**fields | {"channels": tuple(fields["channels"]),
@@ -66,7 +70,11 @@ def load_autoencoder(path: Path) -> AutoencoderKL:
     ------
     FileNotFoundError, ValueError: as `load_checkpoint`.
     """
-    checkpoint = load_checkpoint(path, "autoencoder")
+    return autoencoder_of(path, load_checkpoint(path, "autoencoder"))
+
+
+def autoencoder_of(path: Path, checkpoint: Checkpoint) -> AutoencoderKL:
+    """As `load_autoencoder`, of a checkpoint that has been read from `path`."""
     fields = dict(checkpoint.architecture)
     try:
         scaling_factor, decoder_only = fields.pop("scaling_factor"), fields.pop("decoder_only")
@@ -84,4 +92,4 @@ def load_autoencoder(path: Path) -> AutoencoderKL:
 def fingerprint(module: torch.nn.Module) -> str:
     """16 hexadecimal digits that tell the weights of `module` apart."""
     return Checkpoint(kind="", architecture={}, tensors=module.state_dict(),
-                      training={}).digest()[:16]
+                      training={}).digest[:16]

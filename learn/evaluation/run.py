@@ -14,8 +14,9 @@ import torch
 from torch import Tensor
 
 from hqdm.kit.files import write_atomically
+from hqdm.kit.tensor_file import load_checkpoint
 from hqdm.learn.data.cifar10 import Dataset, cache_root
-from hqdm.learn.diffusion.files import load_autoencoder
+from hqdm.learn.diffusion.files import autoencoder_of
 from hqdm.learn.diffusion.grid import save_grid
 from hqdm.learn.evaluation.distance import cosines, psnr, reference_calls
 from hqdm.learn.evaluation.extractors import Extractor
@@ -146,7 +147,8 @@ def evaluate(plan: Plan, train: Dataset, test: Dataset, extractor: Extractor, sa
         if subject.shape != subjects[0].shape:
             raise ValueError(f"{subject.name}: wanted latents of {subjects[0].shape} as the "
                              f"reference, got {subject.shape}")
-    decoder = load_autoencoder(plan.decoder).to(plan.device)
+    read = load_checkpoint(plan.decoder, "autoencoder")
+    decoder = autoencoder_of(plan.decoder, read).to(plan.device)
     real = real or real_features(train, test, plan, extractor, say, cache)
     calls = reference_calls(subjects[0], min(plan.calls, plan.n), seed=plan.seed,
                             steps=plan.steps, guidance=plan.guidance)
@@ -154,7 +156,7 @@ def evaluate(plan: Plan, train: Dataset, test: Dataset, extractor: Extractor, sa
                         plan.device)
     rows, pictures, reference = {}, [], None
     for subject in subjects:
-        made, row = _one(subject, plan, decoder, extractor, real, say)
+        made, row = _one(subject, plan, decoder, read.digest[:16], extractor, real, say)
         if reference is None:
             reference = made["latents"]
         else:
@@ -169,13 +171,13 @@ def evaluate(plan: Plan, train: Dataset, test: Dataset, extractor: Extractor, sa
         "grid": str(plan.out / "grid.png"), "seconds": time.monotonic() - begun}
 
 
-def _one(subject: Subject, plan: Plan, decoder: Any, extractor: Extractor, real: Real, say: Say,
-         ) -> tuple[Tensors, dict[str, Any]]:
+def _one(subject: Subject, plan: Plan, decoder: Any, decoder_digest: str, extractor: Extractor,
+         real: Real, say: Say) -> tuple[Tensors, dict[str, Any]]:
     """Images of one network, and its row."""
     begun = time.monotonic()
     made, shelf = generate(
         subject, decoder, plan.shelves, plan.n, seed=plan.seed, steps=plan.steps,
-        guidance=plan.guidance, batch=plan.batch, decoder_digest=_file_digest(plan.decoder),
+        guidance=plan.guidance, batch=plan.batch, decoder_digest=decoder_digest,
         tick=partial(say, f"{subject.name} images"))
     sampled = time.monotonic() - begun
     fake = extract(extractor, made["images"], plan.shelves, f"{subject.name}-features",
@@ -203,8 +205,3 @@ def named(subjects: Sequence[Subject], paths: Sequence[Path]) -> list[Subject]:
     if len(set(names)) < len(names):
         raise ValueError(f"--models: wanted different files, got {', '.join(names)}")
     return [replace(s, name=n) for s, n in zip(subjects, names, strict=True)]
-
-
-def _file_digest(path: Path) -> str:
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:16]

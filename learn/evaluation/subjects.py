@@ -1,18 +1,18 @@
 """Any checkpoint as a predictor of noise: float, quantised or integer network."""
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from hqdm.golden.network.network_file import load_network
-from hqdm.learn.diffusion.files import load_unet
+from hqdm.golden.network.interpreter import IntegerNetwork
+from hqdm.golden.network.network_file import network_of
+from hqdm.kit.tensor_file import Checkpoint, load_checkpoint
+from hqdm.learn.diffusion.files import unet_of
 from hqdm.learn.diffusion.sampler import Noise, guided, make_scheduler, run_ddim
-from hqdm.learn.qat.export import load_quantised
+from hqdm.learn.qat.export import quantised_of
 from hqdm.learn.qat.methods import Method
 from hqdm.learn.qat.trajectory import predict as unet_noise
 
@@ -26,13 +26,14 @@ class Subject:
     Members
     -------
     name, kind: of the file, without its ending; one of KINDS.
-    digest: 16 hexadecimal digits of the file's SHA-256.
+    digest: 16 hexadecimal digits of the checkpoint's SHA-256.
     predict: (latents, timestep (), labels) to the noise, without guidance.
     shape: of a latent.
     null_class: the label of no class; those below are classes.
     schedule: the timesteps it was quantised for; None for any.
     device: its latents must be on.
     about: how it was made, as plain data.
+    integers: the network itself, of an integer network only.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Subject:
     schedule: tuple[int, ...] | None
     device: str
     about: dict[str, Any]
+    integers: IntegerNetwork | None = None
 
     def check_steps(self, steps: int) -> None:
         """ValueError unless the network can be sampled in so many steps."""
@@ -62,23 +64,6 @@ class Subject:
         return run_ddim(noise, start.to(self.device), labels.to(self.device), steps, watch).cpu()
 
 
-def kind_of(path: Path) -> str:
-    """The kind of checkpoint in `path`.
-
-    Raises
-    ------
-    FileNotFoundError, ValueError: no file, or none of ours.
-    """
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"{path}: no such checkpoint")
-    try:
-        with safe_open(path, framework="pt") as file:
-            return (file.metadata() or {}).get("kind", "none")
-    except (SafetensorError, UnicodeDecodeError, OSError) as error:
-        raise ValueError(f"{path}: wanted a whole safetensors file, got a truncated or damaged "
-                         f"one ({error})") from error
-
-
 def load_subject(path: Path, device: str = "cpu") -> Subject:
     """The network of `path`; integer networks stay on the CPU.
 
@@ -86,29 +71,26 @@ def load_subject(path: Path, device: str = "cpu") -> Subject:
     ------
     FileNotFoundError, ValueError: no file, a damaged, altered or foreign one.
     """
-    path = Path(path)
+    return subject_of(path, load_checkpoint(path, KINDS), device)
+
+
+def subject_of(path: Path, read: Checkpoint, device: str = "cpu") -> Subject:
+    """As `load_subject`, of a checkpoint of one of KINDS that has been read from `path`."""
     makers = {"unet": _float, "quantised": _quantised, "integers": _integers}
-    kind = kind_of(path)
-    if kind not in makers:
-        raise ValueError(f"{path}: wanted a checkpoint of kind {', '.join(KINDS)}, got {kind}")
-    return makers[kind](path, device)
+    return makers[read.kind](Path(path), read, device)
 
 
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
-
-
-def _float(path: Path, device: str) -> Subject:
-    model = load_unet(path).requires_grad_(False).to(device)
+def _float(path: Path, read: Checkpoint, device: str) -> Subject:
+    model = unet_of(path, read).requires_grad_(False).to(device)
     preset = model.preset
     size = preset.latent_size
-    return Subject(path.stem, "unet", _digest(path), model, (preset.latent_channels, size, size),
-                   model.null_class, None, device, {"preset": preset.name})
+    return Subject(path.stem, read.kind, read.digest[:16], model,
+                   (preset.latent_channels, size, size), model.null_class, None, device,
+                   {"preset": preset.name})
 
 
-def _quantised(path: Path, device: str) -> Subject:
-    student, tokens, read = load_quantised(path)
+def _quantised(path: Path, read: Checkpoint, device: str) -> Subject:
+    student, tokens = quantised_of(path, read)
     if tokens is None:
         raise ValueError(f"{path}: wanted a class-conditional network, got one without classes")
     model, rows = student.model.to(device), tokens.to(device)
@@ -122,13 +104,13 @@ def _quantised(path: Path, device: str) -> Subject:
              "iterations": read.training.get("iterations"),
              "seed": read.training.get("recipe", {}).get("seed"),
              "seconds": read.training.get("seconds")}
-    return Subject(path.stem, "quantised", _digest(path), predict,
+    return Subject(path.stem, read.kind, read.digest[:16], predict,
                    (int(config["in_channels"]), size, size), len(tokens) - 1,
                    student.timestep.schedule, device, about)
 
 
-def _integers(path: Path, device: str) -> Subject:
-    network, about = load_network(path)
+def _integers(path: Path, read: Checkpoint, device: str) -> Subject:
+    network, about = network_of(read)
     if "schedule" not in about:
         raise ValueError(f"{path}: wanted the timesteps of the network's tables, got none")
     schedule = tuple(int(t) for t in about["schedule"])
@@ -138,6 +120,6 @@ def _integers(path: Path, device: str) -> Subject:
         return network(latents, entry[int(timestep)], labels)
 
     spec = network.network.tensor(network.network.input)
-    return Subject(path.stem, "integers", _digest(path), predict,
+    return Subject(path.stem, read.kind, read.digest[:16], predict,
                    (spec.channels, spec.height, spec.width), network.network.classes - 1,
-                   schedule, "cpu", {k: v for k, v in about.items() if k != "schedule"})
+                   schedule, "cpu", {k: v for k, v in about.items() if k != "schedule"}, network)

@@ -95,6 +95,11 @@ def load_quantised(path: Path) -> tuple[Quantised, Tensor | None, Checkpoint]:
     FileNotFoundError, ValueError: no file, a damaged, altered or foreign one.
     """
     read = load_checkpoint(path, KIND)
+    return *quantised_of(path, read), read
+
+
+def quantised_of(path: Path, read: Checkpoint) -> tuple[Quantised, Tensor | None]:
+    """The frozen network and its class tokens of a checkpoint that has been read from `path`."""
     about = read.architecture
     try:
         model = CLASSES[about["class"]].from_config(about["config"])
@@ -113,7 +118,7 @@ def load_quantised(path: Path) -> tuple[Quantised, Tensor | None, Checkpoint]:
             tensors[key] = unpack(tensors[key], weight.bits, weight.integers.shape)
     load_state(student.model, tensors, str(path))
     student.model.requires_grad_(False)
-    return student, read.tensors.get("tokens"), read
+    return student, read.tensors.get("tokens")
 
 
 def _blank(rule: Rule, module: Any) -> FixedWeight:

@@ -119,6 +119,15 @@ def test_the_last_line_says_it(capsys, functional, folder, tmp_path):
     assert last == "mismatches 0 in 256 layers of all steps; cycles per step 0"
 
 
+@pytest.mark.parametrize("backend", ["golden", "rtl"])
+def test_a_checkpoint_is_read_and_verified_once(run, functional, reads, monkeypatch, backend):
+    """The network and the decoder, each once; the state is not a checkpoint of the model."""
+    monkeypatch.setattr("hqdm.firmware.device.state.save_checkpoint", lambda *a: None)
+    status, _, _, _ = run("x.png", "--backend", backend, "-n", 1, "--guidance", 1)
+    assert status == 0
+    assert reads == {"w4a4.integers.safetensors": 1, "decoder.safetensors": 1, "checksums": 2}
+
+
 def test_images_do_not_depend_on_the_batch(folder):
     """Guided sampling of three images at once and one by one: equal bits."""
     from hqdm.learn.diffusion.sampler import initial_noise

@@ -38,12 +38,18 @@ def test_round_trip(path):
     assert [p.name for p in path.parent.iterdir()] == ["x.safetensors"]
 
 
+def test_one_of_several_kinds(path):
+    assert load_checkpoint(path, ("autoencoder", "unet")).kind == "unet"
+    with pytest.raises(ValueError, match="of kind autoencoder, integers, got unet"):
+        load_checkpoint(path, ("autoencoder", "integers"))
+
+
 def test_order_of_memory_does_not_matter():
     first = Checkpoint(kind="k", architecture={}, training={},
                        tensors={"a": torch.randn(2, 3, 4, 4)})
     again = Checkpoint(kind="k", architecture={}, training={}, tensors={
         "a": first.tensors["a"].contiguous(memory_format=torch.channels_last)})
-    assert first.digest() == again.digest()
+    assert first.digest == again.digest
 
 
 @pytest.mark.parametrize("keep", [0, 4, 40, -1])
@@ -65,7 +71,7 @@ def test_one_bit_of_a_weight(path):
 
 def test_edited_header(path):
     header = {"format": FORMAT, "kind": "unet", "architecture": json.dumps({"channels": [8, 9]}),
-              "training": "{}", "sha256": example().digest()}
+              "training": "{}", "sha256": example().digest}
     save_file(load_file(path), path, header)
     with pytest.raises(ValueError, match="the file was altered"):
         load_checkpoint(path, "unet")

@@ -3,10 +3,12 @@
 import pytest
 import torch
 
+from hqdm.kit import tensor_file
+from hqdm.kit.tensor_file import load_checkpoint
 from hqdm.learn.diffusion.files import load_unet
 from hqdm.learn.diffusion.sampler import initial_noise, sample_latents
 from hqdm.learn.evaluation.distance import cosines, psnr, reference_calls
-from hqdm.learn.evaluation.subjects import load_subject
+from hqdm.learn.evaluation.subjects import KINDS, load_subject
 
 
 def test_kinds(files, quantised):
@@ -17,6 +19,25 @@ def test_kinds(files, quantised):
     assert found[files.unet].schedule is None
     assert found[quantised.integers].schedule == found[quantised.file].schedule
     assert found[quantised.integers].about["method"] == "hqdm-width-k5-w8a8"
+    for path, subject in found.items():
+        assert subject.digest == load_checkpoint(path, KINDS).digest[:16]
+    assert [s.integers is not None for s in found.values()] == [False, False, True]
+
+
+def test_the_integers_are_what_predicts(quantised):
+    """What is compiled for a device is the network that golden samples with."""
+    subject = load_subject(quantised.integers)
+    x = torch.randn(1, *subject.shape, generator=torch.Generator().manual_seed(1))
+    timestep, labels = torch.tensor(subject.schedule[1]), torch.tensor([3])
+    assert torch.equal(subject.predict(x, timestep, labels), subject.integers(x, 1, labels))
+
+
+def test_lowering_reads_the_network_once(quantised, tmp_path, monkeypatch):
+    from hqdm.cli.lower import lower_file
+    read, paths = tensor_file._read, []
+    monkeypatch.setattr(tensor_file, "_read", lambda path: paths.append(path) or read(path))
+    lower_file(quantised.file, tmp_path / "x.safetensors", 1, 1, 2.0, lambda *a: None)
+    assert paths == [quantised.file]
 
 
 def test_float_is_the_models_sampler(files):
