@@ -22,7 +22,8 @@ from hqdm.learn.diffusion.sampler import guided, initial_noise, run_ddim
 from hqdm.learn.diffusion.unet import ClassConditionalUNet
 from hqdm.learn.evaluation.extractors import wanted_package
 from hqdm.learn.evaluation.images import labels_of
-from hqdm.learn.qat.rotation import effective_order, rotate
+from hqdm.learn.qat.rotation import rotate
+from hqdm.spec import effective_order
 
 KINDS = (".conv1", ".conv2", ".attn1.to_q", ".ff.net.0.proj", ".ff.net.2")
 LAYERS, TIMESTEPS = 6, 3

@@ -24,8 +24,9 @@ from hqdm.kit.files import write_atomically
 from hqdm.learn.diffusion.files import load_unet
 from hqdm.learn.diffusion.sampler import guided, initial_noise, run_ddim
 from hqdm.learn.evaluation.images import labels_of
-from hqdm.learn.qat.rotation import effective_order, rotate
+from hqdm.learn.qat.rotation import rotate
 from hqdm.learn.qat.search import search_asymmetric, search_symmetric
+from hqdm.spec import effective_order
 from hqdm.spec.fixed import symmetric_max
 
 ORDERS = (3, 4, 5, 6)

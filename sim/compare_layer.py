@@ -19,7 +19,8 @@ from hqdm.golden.parameters import Parameters
 from hqdm.golden.random import random_factors, random_parameters, random_sources
 from hqdm.spec import Config, Layer, Load, Multiply, Store
 from hqdm.spec.fixed import MAX_ORDER
-from hqdm.spec.layer import Axis, Op, Residual, effective_order
+from hqdm.spec.layer import Axis, Op, Residual
+from hqdm.spec.precision import Format, with_format
 from hqdm.spec.stalls import Stalls
 
 Backend = Literal["rtl", "golden"]
@@ -46,17 +47,13 @@ def make_layer(
     """
     if not 0 <= order <= MAX_ORDER:
         raise ValueError(f"order: wanted 0..{MAX_ORDER}, got {order}")
-    load = Load(channels=channels, height=height, width=width, upsample=upsample, axis=axis,
-                bits=act_bits, ranged=ranged)
-    order = 0 if axis == "none" else effective_order(order, load.axis_length(axis))
-    return Layer(
-        name=op,
-        load=Load(channels=channels, height=height, width=width, upsample=upsample, axis=axis,
-                  order=order, bits=act_bits, ranged=ranged),
+    plain = Layer(
+        name=op, load=Load(channels=channels, height=height, width=width, upsample=upsample),
         multiply=Multiply(op=op, out_channels=out_channels, stride=stride,
-                          padding=int(op == "conv3x3") if padding is None else padding,
-                          bits=weight_bits),
+                          padding=int(op == "conv3x3") if padding is None else padding),
         store=Store(residual=residual), timesteps=timesteps)
+    return with_format(plain, Format(weight_bits=weight_bits, activation_bits=act_bits, axis=axis,
+                                     order=order, ranged=ranged))
 
 
 @dataclass(frozen=True)

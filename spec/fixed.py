@@ -13,6 +13,7 @@ RESIDUAL_SHIFT = 15     # second operand is shifted by -15 .. +15 bits
 BITS = (2, 3, 4, 8)     # supported operand widths
 NIBBLE = 4
 QUANTISED_BITS = 5      # signed width of q in one pass: free bounds reach -15 and 15
+_TWICE = (1 << NIBBLE) + 1  # two equal signed nibbles d are the integer 17 d
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ def symmetric_max(bits: int) -> int:
     positive and negative value are both two *signed* nibbles (docs/numerics.md, section 6).
     """
     check_bits(bits, "symmetric_max")
-    return 119 if bits == 8 else (1 << (bits - 1)) - 1
+    return weight_range(bits)[1]
 
 
 def weight_range(bits: int) -> tuple[int, int]:
@@ -65,9 +66,9 @@ def weight_range(bits: int) -> tuple[int, int]:
     [-2**(b-1), 2**(b-1) - 1] up to 4 bits, [-8*17, 7*17] = [-136, 119] for two signed nibbles.
     """
     check_bits(bits, "weight_range")
-    if bits == 8:
-        return -136, 119
-    return -(1 << (bits - 1)), (1 << (bits - 1)) - 1
+    nibble = Signed(min(bits, NIBBLE))
+    scale = _TWICE if bits > NIBBLE else 1
+    return nibble.low * scale, nibble.high * scale
 
 
 def quantised_magnitude(bits: int, ranged: bool = False) -> int:
@@ -83,6 +84,15 @@ def quantised_magnitude(bits: int, ranged: bool = False) -> int:
     if bits > NIBBLE:
         raise ValueError(f"ranged: wanted 2, 3 or 4 bits, got {bits}")
     return (1 << bits) - 1
+
+
+def sum_magnitude(depth: int, weight_bits: int, bits: int, ranged: bool = False) -> int:
+    """Bound on a sum of `depth` products, depth * |q| * largest weight, before any rotation.
+
+    Each order of a rotation doubles it.
+    """
+    low, high = weight_range(weight_bits)
+    return depth * quantised_magnitude(bits, ranged) * max(-low, high)
 
 
 def operand_magnitude(bits: int, order: int, ranged: bool = False) -> int:

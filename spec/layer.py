@@ -8,10 +8,9 @@ from hqdm.spec.fixed import (
     ACCUMULATOR,
     MAX_ORDER,
     check_bits,
-    operand_magnitude,
     quantised_magnitude,
+    sum_magnitude,
     symmetric_max,
-    weight_range,
 )
 from hqdm.spec.stages import PLAIN_LOAD, PLAIN_STORE, STORE, LoadStages, Stage, StoreStages, asked
 
@@ -30,6 +29,12 @@ def trailing_zeros(value: int) -> int:
 def effective_order(order: int, dimension: int) -> int:
     """Order of the rotation of an axis: min(order, trailing zero bits of its length)."""
     return min(order, trailing_zeros(dimension))
+
+
+def axis_length(axis: Axis, channels: tuple[int, ...], width: int) -> int:
+    """Length that rotation blocks must divide: the row (after upsampling) for "width"; for
+    "channel" the greatest common divisor of the sources (no block straddles two); else 1."""
+    return {"none": 1, "width": width, "channel": gcd(*channels)}[axis]
 
 
 def _check_choice(name: str, value: object, choices: tuple[object, ...]) -> None:
@@ -87,22 +92,11 @@ class Load:
         _check_choice("axis", self.axis, ("none", "channel", "width"))
         check_bits(self.bits, "activation bits")
         quantised_magnitude(self.bits, self.ranged)
-        limit = self.max_order(self.axis)
+        length = axis_length(self.axis, self.channels, self.width * self.upsample)
+        limit = effective_order(MAX_ORDER, length)
         if not isinstance(self.order, int) or not 0 <= self.order <= limit:
-            raise ValueError(
-                f"order: wanted 0..{limit} along {self.axis} of length "
-                f"{self.axis_length(self.axis)}, got {self.order!r}")
-
-    def axis_length(self, axis: Axis) -> int:
-        """Length that rotation blocks must divide: the row after upsampling for "width";
-        for "channel" the greatest common divisor of the sources (no block straddles two)."""
-        if axis == "none":
-            return 1
-        return self.width * self.upsample if axis == "width" else gcd(*self.channels)
-
-    def max_order(self, axis: Axis) -> int:
-        """Largest order the axis admits."""
-        return effective_order(MAX_ORDER, self.axis_length(axis))
+            raise ValueError(f"order: wanted 0..{limit} along {self.axis} of length {length}, got "
+                             f"{self.order!r}")
 
     @property
     def total_channels(self) -> int:
@@ -271,9 +265,8 @@ class Layer:
     @property
     def partial_sum_bound(self) -> int:
         """Bound on |acc|: depth * |q| * 2**order * largest weight magnitude."""
-        low, high = weight_range(self.multiply.bits)
-        operand = operand_magnitude(self.load.bits, self.load.order, self.load.ranged)
-        return self.depth * operand * max(-low, high)
+        load = self.load
+        return sum_magnitude(self.depth, self.multiply.bits, load.bits, load.ranged) << load.order
 
     @property
     def macs(self) -> int:

@@ -6,8 +6,9 @@ import pytest
 import torch
 from diffusers import UNet2DConditionModel, UNet2DModel
 
-from hqdm.firmware.compile.lowering import lower, mixed_formats
+from hqdm.firmware.compile.lowering import lower
 from hqdm.learn.calibration import quantise
+from hqdm.spec.precision import Formats
 
 TIMESTEPS = (901, 501, 21)
 BRANCHES = ("conv2", "proj_out", "to_out", "ff.net.2")
@@ -47,7 +48,7 @@ def make(weight_bits: int, activation_bits: int, ranged: bool = False) -> Simple
     classes = torch.tensor([2, 0, 1, 1])
     real, integers = quantise(
         lower(model, TIMESTEPS, contexts=contexts,
-              formats=mixed_formats(weight_bits, activation_bits, ranged=ranged)),
+              formats=Formats(weights=weight_bits, activations=activation_bits, ranged=ranged)),
         latents, classes)
     return SimpleNamespace(model=model, contexts=contexts, latents=latents, classes=classes,
                            real=real, integers=integers)

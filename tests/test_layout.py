@@ -20,10 +20,10 @@ UNTESTED = """
 bench/build_times bench/full_size bench/hadamard_adders bench/quality_cells bench/quality_report
 bench/sensitivity bench/utilisation cli/config_option cli/device_sample cli/lower cli/printing
 cycles/estimate cycles/groups cycles/load cycles/machine cycles/multiply cycles/plots cycles/port
-cycles/question cycles/reading cycles/reformat cycles/report cycles/run cycles/step cycles/store
+cycles/question cycles/reading cycles/report cycles/run cycles/step cycles/store
 cycles/tables examples/ulx3s/build examples/ulx3s/memory firmware/compile/device_parameters
 firmware/compile/lowering/blocks firmware/compile/lowering/builder
-firmware/compile/lowering/folding firmware/compile/lowering/formats
+firmware/compile/lowering/folding
 firmware/compile/lowering/quantised firmware/compile/network firmware/compile/program
 firmware/device/host_stages firmware/device/modes firmware/device/progress
 firmware/device/reproduce firmware/device/session firmware/device/transport

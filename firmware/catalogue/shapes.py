@@ -4,11 +4,11 @@ import json
 from dataclasses import replace
 from typing import Any, cast
 
-from hqdm.cycles.reformat import reformat
 from hqdm.firmware.catalogue.library import AXES, FOLDER, INTEGERS, ModelConfig, make_model
 from hqdm.spec import Network
 from hqdm.spec.layer import Axis
 from hqdm.spec.plain import from_plain, to_plain
+from hqdm.spec.precision import Formats, with_formats
 from hqdm.spec.shapes import Folded, Shapes, shapes_of
 
 LAYERS = FOLDER / "layers"
@@ -62,9 +62,8 @@ def in_formats(found: Shapes, config: ModelConfig, *, weight_bits: int | None = 
     axis = config.rotate if rotate is None else rotate
     if axis not in AXES:
         raise ValueError(f"rotate: wanted {', '.join(AXES[:-1])} or {AXES[-1]}, got {axis!r}")
-    return replace(found, network=reformat(
-        found.network, convolution=cast(Axis, axis), linear="none" if axis == "none" else "channel",
-        **given))
+    return replace(found, network=with_formats(found.network, Formats(
+        convolution=cast(Axis, axis), linear="none" if axis == "none" else "channel", **given)))
 
 
 def listing(found: Shapes) -> str:

@@ -9,15 +9,9 @@ from hqdm.learn.calibration.fidelity import Fidelity, fidelity
 from hqdm.learn.calibration.integers import integer_network
 from hqdm.learn.calibration.real import RealLayer, RealNetwork
 from hqdm.learn.calibration.reference import Reference
-from hqdm.learn.calibration.source import (
-    Format,
-    Quantisation,
-    QuantisedAttention,
-    QuantisedModule,
-)
+from hqdm.learn.calibration.source import Quantisation, QuantisedAttention
 
 __all__ = [
-    "Fidelity", "Format", "Quantisation", "QuantisedAttention", "QuantisedModule", "RealLayer",
-    "RealNetwork", "Reference", "calibrate_steps", "fidelity", "find_ranges", "integer_network",
-    "quantise",
+    "Fidelity", "Quantisation", "QuantisedAttention", "RealLayer", "RealNetwork", "Reference",
+    "calibrate_steps", "fidelity", "find_ranges", "integer_network", "quantise",
 ]

@@ -6,13 +6,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from hqdm.learn.calibration.source import Format, Quantisation, QuantisedAttention, QuantisedModule
+from hqdm.learn.calibration.real import RealLayer
+from hqdm.learn.calibration.source import Quantisation, QuantisedAttention
 from hqdm.learn.qat.convert import Quantised
 from hqdm.learn.qat.export import layer_scales
 from hqdm.learn.qat.layers import QuantisedLayer
 from hqdm.learn.qat.quantiser import AsymmetricQuantiser, SymmetricQuantiser
 from hqdm.learn.qat.rule import Rule
-from hqdm.spec.layer import Op
+from hqdm.spec import Layer
 
 FOLDED = ("time", "condition", "unused")    # roles that see no pixel
 
@@ -42,7 +43,7 @@ def selector(frozen: Quantised) -> Callable[[int], None]:
     return select
 
 
-def _module(frozen: Quantised, rule: Rule) -> QuantisedModule:
+def _module(frozen: Quantised, rule: Rule) -> tuple[Layer, RealLayer]:
     layer = frozen.layers()[rule.name]
     assert isinstance(layer, QuantisedLayer)
     if rule.rotated_weights:
@@ -50,16 +51,12 @@ def _module(frozen: Quantised, rule: Rule) -> QuantisedModule:
                          f"accelerator runs HQ-DM, EfficientDM and plain rounding")
     integers, scale, steps = layer_scales(frozen, rule.name)
     shape = (rule.outputs, sum(rule.sources), rule.kernel, rule.kernel)
-    op: Op = "linear"
-    if rule.kind == "conv":
-        op = "conv3x3" if rule.kernel == 3 else "conv1x1"
+    whole, wide = integers.cpu().to(torch.int16).reshape(shape), _float(scale)
     low, high = _bounds(layer.activation)
-    return QuantisedModule(
-        format=Format(weight_bits=rule.weight_bits, activation_bits=rule.activation_bits,
-                      axis=rule.axis, order=rule.order, ranged=rule.asymmetric),
-        weights=integers.cpu().to(torch.int16).reshape(shape), weight_scale=_float(scale),
-        steps=_float(steps) * 2.0 ** (-rule.order / 2), op=op, stride=rule.stride,
-        padding=rule.padding, low=low, high=high)
+    return rule.to_layer(len(frozen.timestep)), RealLayer(
+        bias=torch.zeros(1, 1, 1, dtype=torch.float64),
+        weights=whole * wide[:, None, None, None], integers=whole, scale=wide,
+        steps=_float(steps), low=low, high=high)
 
 
 def _bounds(quantiser: SymmetricQuantiser | AsymmetricQuantiser,

@@ -180,7 +180,6 @@ class _Maker:
 
     def _requantiser(self, guard: int) -> tuple[Tensor, int, Tensor, Tensor]:
         """(M [O], S1, Mt [T], St [T])."""
-        rotation = 2.0 ** (-self.layer.load.order / 2)
         out = exp2(self._step_exponents())
         if self.layer.multiply.product != "none":
             ones = torch.full((self.layer.multiply.out_channels,), UNIT)
@@ -192,15 +191,14 @@ class _Maker:
         per_channel = self.real.scale * exp2(self._channel_exponents())
         top = float(per_channel.max())
         multipliers = whole(per_channel / top * MAX_MULTIPLIER, 1, MAX_MULTIPLIER)
-        per_step = top / MAX_MULTIPLIER * self._steps() * rotation * out
+        per_step = top / MAX_MULTIPLIER * self._steps() * 2.0 ** -self.layer.load.order * out
         # fewer than half a carrier step per unit of mid
         shift = math.floor(math.log2(0.499 / float(per_step.max())))
         shift = max(0, min(MAX_SHIFT, shift))
         return multipliers, shift, *scales(per_step * 2.0 ** shift)
 
     def _base(self, prepared: Tensor, guard: int) -> Parameters:
-        rotation = 2.0 ** (-self.layer.load.order / 2)
-        load = scales(exp2(-prepared) * rotation / self._steps(), 1)
+        load = scales(exp2(-prepared) / self._steps(), 1)
         multipliers, channel_shift, step_multiplier, step_shift = self._requantiser(guard)
         weights = self.real.integers
         low, high = bounds(self.real, self.layer.load)

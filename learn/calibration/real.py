@@ -14,8 +14,9 @@ class RealLayer:
     Members
     -------
     weights: float64 [O, I, R, R], before quantisation (or dequantised); None for a product.
-    integers, scale: int16 [O, I, R, R] and float64 [O], the quantised weights.
-    steps: float64 [T] of the activations (orthogonal rotation); None until calibrated.
+    integers, scale: int16 [O, I, R, R] and float64 [O], the quantised weights: integer * scale.
+    steps: float64 [T] of the activations as the load unit quantises them, rotated by the
+        unnormalised Hadamard matrix; None until calibrated.
     low, high: int64 [T], bounds of the quantised activations; None: -Q and Q, or if the load is
         ranged until calibrated.
     weight_steps: float64 [T] of the operand in the weights' place.

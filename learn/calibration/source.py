@@ -7,75 +7,9 @@ import torch
 from torch import Tensor
 
 from hqdm.kit.check import check_dtype, check_range, check_tensor
-from hqdm.spec.fixed import check_bits, quantised_magnitude, symmetric_max, weight_range
-from hqdm.spec.layer import Axis, Op
-
-
-@dataclass(frozen=True, kw_only=True)
-class Format:
-    """How one convolution or linear layer is quantised.
-
-    Parameters
-    ----------
-    weight_bits, activation_bits: 2, 3, 4 or 8.
-    axis: axis of the rotation, "channel", "width" or "none".
-    order: wanted log2 of the rotation block; a layer takes min(order, what its axis admits).
-    ranged: bounds of the quantised activations free in each timestep; not at 8 bits.
-    """
-
-    weight_bits: int = 8
-    activation_bits: int = 8
-    axis: Axis = "none"
-    order: int = 0
-    ranged: bool = False
-
-    def __post_init__(self) -> None:
-        check_bits(self.weight_bits, "weight bits")
-        check_bits(self.activation_bits, "activation bits")
-        quantised_magnitude(self.activation_bits, self.ranged)
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class QuantisedModule:
-    """A Conv2d or Linear in integers.
-
-    value of a weight = weights * weight_scale[o]; the activation, rotated by the *orthogonal*
-    Hadamard matrix, is clamp(round(r / steps[t]), low[t], high[t]) * steps[t].
-
-    Parameters
-    ----------
-    format: bits and rotation.
-    weights: int16 [O, I, R, R] (R = 1 for linear) in `hqdm.spec.fixed.weight_range`.
-    weight_scale: float64 [O], positive.
-    steps: float64 [T], positive.
-    low, high: int64 [T], low <= 0 <= high, high - low < 2**bits, for `format.ranged`; else None,
-        which is -Q and Q.
-    op: "linear", "conv1x1" or "conv3x3".
-    stride, padding: of a convolution.
-    """
-
-    format: Format
-    weights: Tensor
-    weight_scale: Tensor
-    steps: Tensor
-    op: Op
-    stride: int = 1
-    padding: int = 0
-    low: Tensor | None = None
-    high: Tensor | None = None
-
-    def __post_init__(self) -> None:
-        for bound in (self.low, self.high):
-            if (bound is not None) != self.format.ranged:
-                raise ValueError(f"bounds: wanted low and high exactly for free ranges, got "
-                                 f"{self.low}, {self.high}")
-        check_dtype("weights", self.weights, torch.int16)
-        check_range("weights", self.weights, *weight_range(self.format.weight_bits))
-        for name in ("low", "high"):
-            if getattr(self, name) is not None:
-                check_tensor(name, getattr(self, name), torch.int64, tuple(self.steps.shape))
-        for name in ("weight_scale", "steps"):
-            check_positive(name, getattr(self, name))
+from hqdm.learn.calibration.real import RealLayer
+from hqdm.spec import Layer
+from hqdm.spec.fixed import symmetric_max, weight_range
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -99,11 +33,41 @@ class QuantisedAttention:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Quantisation:
-    """All of a model: modules by name ("down_blocks.0.resnets.0.conv1"), attentions by name
-    ("…attn1"). Attentions that are not named are calibrated."""
+    """All of a trained model.
 
-    modules: Mapping[str, QuantisedModule]
+    Parameters
+    ----------
+    modules: by name ("down_blocks.0.resnets.0.conv1") the layer in its format and its numbers:
+        weights, integers, scale, steps and bounds.
+    attentions: by name ("…attn1"); those that are not named are calibrated.
+
+    Raises
+    ------
+    TypeError, ValueError: integers out of range, steps or scales that are not positive, bounds
+        beside symmetric activations.
+    """
+
+    modules: Mapping[str, tuple[Layer, RealLayer]]
     attentions: Mapping[str, QuantisedAttention] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for layer, real in self.modules.values():
+            _check_trained(layer, real)
+
+
+def _check_trained(layer: Layer, real: RealLayer) -> None:
+    """Raise unless integers, scale, steps and bounds are those of `layer`."""
+    assert real.integers is not None and real.scale is not None and real.steps is not None
+    check_dtype("weights", real.integers, torch.int16)
+    check_range("weights", real.integers, *weight_range(layer.multiply.bits))
+    check_positive("weight_scale", real.scale)
+    check_positive("steps", real.steps)
+    for name, bound in (("low", real.low), ("high", real.high)):
+        if (bound is not None) != layer.load.ranged:
+            raise ValueError(f"bounds: wanted low and high exactly for free ranges, got "
+                             f"{real.low}, {real.high}")
+        if bound is not None:
+            check_tensor(name, bound, torch.int64, tuple(real.steps.shape))
 
 
 def check_positive(name: str, value: Tensor) -> None:

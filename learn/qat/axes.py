@@ -13,10 +13,11 @@ import torch
 from hqdm.learn.qat.convert import Quantised, convert
 from hqdm.learn.qat.methods import Method
 from hqdm.learn.qat.rotation import rotate
-from hqdm.learn.qat.rule import ROTATED, Rule
+from hqdm.learn.qat.rule import Rule
 from hqdm.learn.qat.search import quantisation_error
 from hqdm.learn.qat.trajectory import Teacher, Trajectories, contexts, predict
 from hqdm.spec.layer import Axis
+from hqdm.spec.precision import ROTATED
 
 AXES: tuple[Axis, ...] = ("none", "channel", "width")
 TIMESTEPS = 5           # looked at, spread over the schedule

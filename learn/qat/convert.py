@@ -19,13 +19,12 @@ from hqdm.learn.qat.layers import QuantisedLayer
 from hqdm.learn.qat.lora import RANK, FixedWeight, TrainedWeight
 from hqdm.learn.qat.methods import Method
 from hqdm.learn.qat.quantiser import AsymmetricQuantiser, SymmetricQuantiser, WideQuantiser
-from hqdm.learn.qat.rule import ROTATED, Role, Rule
+from hqdm.learn.qat.rule import Rule
 from hqdm.learn.qat.timestep import Timestep
 from hqdm.learn.qat.trace import Trace, example_inputs, trace_model
-from hqdm.spec.fixed import NIBBLE
 from hqdm.spec.layer import Axis
+from hqdm.spec.precision import ROTATED, Role
 
-EDGE: tuple[Role, ...] = ("first", "last", "time", "condition", "skip", "downsample")
 Weight = TrainedWeight | FixedWeight
 
 
@@ -80,35 +79,32 @@ def _role(name: str, module: nn.Module, trace: Trace, convs: Sequence[str]) -> R
 
 def _layer_rule(name: str, module: nn.Conv2d | nn.Linear, role: Role, trace: Trace,
                 method: Method, axes: Mapping[str, Axis]) -> Rule:
-    weights, activations = (
-        (max(method.edge_bits, method.weights), max(method.edge_bits, method.activations))
-        if role in EDGE else (method.weights, method.activations))
+    chosen = method.formats.of(role, isinstance(module, nn.Linear))
     shape = trace.shapes.get(name, (1, module.weight.shape[1]))
     common: dict[str, Any] = {
-        "name": name, "role": role, "weight_bits": weights, "activation_bits": activations,
-        "asymmetric": method.asymmetric and activations <= NIBBLE,
+        "name": name, "role": role, "weight_bits": chosen.weight_bits,
+        "activation_bits": chosen.activation_bits, "asymmetric": chosen.ranged,
         "outputs": module.weight.shape[0]}
     if isinstance(module, nn.Linear):
         rows = 1 if role == "condition" else shape[-2]
         rule = Rule(kind="linear", sources=(shape[-1],), height=rows, width=1, **common)
-        usual = method.linear_axis
     else:
         up = 2 if name in trace.upsampled else 1
         rule = Rule(kind="conv", sources=trace.sources.get(name, (shape[1],)), upsample=up,
                     height=shape[2] // up, width=shape[3] // up, **common,
                     **_conv_shape(name, module))
-        usual = "none" if method.conv_axis == "best" else method.conv_axis
     if role not in ROTATED:
         return rule
-    axis, order = rule.rotated(axes.get(name, usual), method.order)
+    axis, order = rule.rotated(axes.get(name, chosen.axis), method.order)
     return replace(rule, axis=axis, order=order,
                    rotated_weights=method.rotated_weights and order > 0)
 
 
 def _attention_rule(name: str, module: Attention, trace: Trace, method: Method) -> Rule:
     queries = trace.shapes[f"{name}.to_q"][-2]
-    return Rule(name=f"{name}.products", kind="attention", role="body",
-                weight_bits=method.edge_bits, activation_bits=method.edge_bits,
+    chosen = method.formats.of("product", linear=True)
+    return Rule(name=f"{name}.products", kind="attention", role="product",
+                weight_bits=chosen.weight_bits, activation_bits=chosen.activation_bits,
                 sources=(module.inner_dim,), outputs=module.inner_dim, height=queries, width=1,
                 heads=module.heads)
 

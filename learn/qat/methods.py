@@ -6,11 +6,11 @@ from typing import Literal
 from hqdm.spec.config import PRESETS
 from hqdm.spec.fixed import MAX_ORDER, NIBBLE, check_bits, required_operand_bits
 from hqdm.spec.layer import Axis
+from hqdm.spec.precision import EDGE_BITS, Formats
 
 ConvAxis = Axis | Literal["best"]
 Range = Literal["symmetric", "free"]
 OPERAND_BITS = max(c.operand_bits for c in PRESETS.values())
-EDGE_BITS = 8       # first, last, skip and downsampling layers, embeddings, attention products
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +63,14 @@ class Method:
         rotation = "" if self.conv_axis == "none" else f"-{self.conv_axis}-k{self.order}"
         free = "-free" if self.asymmetric and not METHODS[self.name].asymmetric else ""
         return f"{self.name}{rotation}{free}-w{self.weights}a{self.activations}"
+
+    @property
+    def formats(self) -> Formats:
+        """Bits and rotation by role; where every layer has its own best axis, none."""
+        return Formats(
+            weights=self.weights, activations=self.activations, edge=self.edge_bits,
+            convolution="none" if self.conv_axis == "best" else self.conv_axis,
+            linear=self.linear_axis, order=self.order, ranged=self.asymmetric)
 
     @property
     def range(self) -> Range:

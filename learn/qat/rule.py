@@ -2,19 +2,14 @@
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from math import gcd
 from typing import Any, Literal
 
 from hqdm.spec import Layer, Load, Multiply
-from hqdm.spec.fixed import ACCUMULATOR, operand_magnitude, symmetric_max
-from hqdm.spec.layer import Axis, Op, effective_order
+from hqdm.spec.fixed import sum_magnitude
+from hqdm.spec.layer import Axis, Op
+from hqdm.spec.precision import Role, rotation
 
 Kind = Literal["conv", "linear", "attention"]
-Role = Literal["first", "last", "time", "condition", "unused", "skip", "downsample", "body"]
-
-
-ROTATED: tuple[Role, ...] = ("body", "skip", "downsample")
-
 
 @dataclass(frozen=True, kw_only=True)
 class Rule:
@@ -64,20 +59,11 @@ class Rule:
         return 1 if self.kind == "conv" and self.axis == "channel" else -1
 
     def rotated(self, axis: Axis, order: int) -> tuple[Axis, int]:
-        """Axis and order as the layer admits them: whole blocks within one source, and partial
-        sums within int32."""
-        if axis == "none" or (self.kind == "linear" and axis == "width"):
-            return "none", 0
-        length = self.width * self.upsample if axis == "width" else gcd(*self.sources)
-        order = effective_order(order, length)
-        while order > 0 and self._sum_bound(order) > ACCUMULATOR.high:
-            order -= 1
-        return (axis, order) if order else ("none", 0)
-
-    def _sum_bound(self, order: int) -> int:
-        depth = sum(self.sources) * self.kernel ** 2
-        return depth * operand_magnitude(self.activation_bits, order, self.asymmetric) * (
-            136 if self.weight_bits == 8 else symmetric_max(self.weight_bits) + 1)
+        """Axis and order as the layer admits them (`hqdm.spec.precision.rotation`)."""
+        bound = sum_magnitude(sum(self.sources) * self.kernel ** 2, self.weight_bits,
+                              self.activation_bits, self.asymmetric)
+        return rotation(axis, order, channels=self.sources, width=self.width * self.upsample,
+                        bound=bound)
 
     def to_layer(self, timesteps: int) -> Layer:
         """The layer of the contract (without a residual).

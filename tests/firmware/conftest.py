@@ -6,7 +6,7 @@ import pytest
 import torch
 from diffusers import UNet2DModel
 
-from hqdm.firmware.compile.lowering import lower, mixed_formats
+from hqdm.firmware.compile.lowering import lower
 from hqdm.firmware.compile.network import compile_network
 from hqdm.firmware.device.runner import DeviceNetwork
 from hqdm.golden.carrier import Carrier
@@ -14,6 +14,7 @@ from hqdm.learn.calibration import quantise
 from hqdm.learn.diffusion.sampler import make_scheduler
 from hqdm.sim.compare_layer import make_transport
 from hqdm.spec import config_by_name
+from hqdm.spec.precision import Formats
 from tests.tiny_models import tiny_models
 
 STEPS = 2
@@ -48,7 +49,7 @@ def unconditional():
         layers_per_block=1, down_block_types=("DownBlock2D", "AttnDownBlock2D"),
         up_block_types=("AttnUpBlock2D", "UpBlock2D"), norm_num_groups=4, attention_head_dim=32,
         resnet_time_scale_shift="scale_shift").eval().requires_grad_(False)
-    real = lower(model, schedule(), formats=mixed_formats(4, 3, ranged=True))
+    real = lower(model, schedule(), formats=Formats(activations=3, ranged=True))
     return quantise(real, [latents(2, 3, 16, 8)] * STEPS)[1]
 
 

@@ -6,9 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from hqdm.firmware.compile.lowering.formats import Formats
 from hqdm.learn.calibration.real import RealLayer, RealNetwork
-from hqdm.learn.calibration.source import Format, Quantisation, QuantisedModule, quantise_weights
+from hqdm.learn.calibration.source import Quantisation, quantise_weights
 from hqdm.spec import (
     HostTensor,
     Layer,
@@ -21,8 +20,9 @@ from hqdm.spec import (
     StoreStages,
     TensorSpec,
 )
-from hqdm.spec.layer import Axis, Op, Product
+from hqdm.spec.layer import Op, Product
 from hqdm.spec.network import HostKind
+from hqdm.spec.precision import Format, Formats, with_format, with_formats
 from hqdm.spec.stages import EXP_EXPONENTS, PLAIN_LOAD, RowStage, Statistic, Table
 
 
@@ -73,8 +73,8 @@ class Builder:
 
     Parameters
     ----------
-    quantisation: trained integers and steps by module name, or None to round the weights of each
-        module in its `formats`.
+    formats: bits and rotation by role, in which weights are rounded; not for trained networks.
+    quantisation: trained integers and steps by module name, or None.
     """
 
     def __init__(self, model: Any, timesteps: int, classes: int, formats: Formats,
@@ -111,7 +111,7 @@ class Builder:
         self._host.append(HostTensor(output=name, kind=kind, source=source, stages=stages))
         return self.tensor(name, *shape)
 
-    def _quantised(self, module: nn.Module) -> QuantisedModule | None:
+    def _trained(self, module: nn.Module) -> tuple[Layer, RealLayer] | None:
         if self._quantisation is None:
             return None
         for name in self._names[id(module)]:
@@ -135,10 +135,15 @@ class Builder:
         linear: treat a 1x1 convolution as a linear layer.
         bias, extra: float64 [T, K, O]; `bias` replaces the module's own, `extra` is added.
         """
-        known = self._quantised(module)
-        name = self.name(module)
-        real, multiply, fmt = (
-            self._trained(known) if known else self._rounded(name, module))
+        known, name = self._trained(module), self.name(module)
+        fmt = Format()
+        if known is None:
+            multiply, real = self._float(name, module)
+        else:
+            (layer, real), load = known, known[0].load
+            multiply = layer.multiply
+            fmt = Format(weight_bits=multiply.bits, activation_bits=load.bits, axis=load.axis,
+                         order=load.order, ranged=load.ranged)
         own = module.bias if isinstance(module.bias, Tensor) else None
         total = self.constant(own, multiply.out_channels) if bias is None else bias
         real = replace(real, bias=total if extra is None else total + extra,
@@ -148,28 +153,13 @@ class Builder:
         return self._add(name, sources, fmt, multiply, real, prologue, upsample, second=second,
                          gate=gate)
 
-    def _trained(self, known: QuantisedModule) -> tuple[RealLayer, Multiply, Format]:
-        """A module with integers and steps."""
-        real = RealLayer(
-            weights=known.weights * known.weight_scale[:, None, None, None],
-            integers=known.weights, scale=known.weight_scale, steps=known.steps, bias=NO_BIAS,
-            low=known.low, high=known.high)
-        multiply = Multiply(op=known.op, out_channels=known.weights.shape[0], stride=known.stride,
-                            padding=known.padding, bits=known.format.weight_bits)
-        return real, multiply, known.format
-
-    def _rounded(self, name: str, module: Any) -> tuple[RealLayer, Multiply, Format]:
-        """A float module, its weights rounded; the steps are calibrated later."""
+    def _float(self, name: str, module: Any) -> tuple[Multiply, RealLayer]:
+        """A float module; its format is known, and its weights rounded, at the end."""
         weights = float64(module.weight)
         weights = weights if weights.dim() == 4 else weights[:, :, None, None]
-        fmt = self._formats(name, module)
-        integers, scale = (weights, weights[:, 0, 0, 0]) if self.shapes else quantise_weights(
-            weights, fmt.weight_bits)
         stride, padding = _geometry(module)
-        multiply = Multiply(op=_op(name, module, weights), out_channels=weights.shape[0],
-                            stride=stride, padding=padding, bits=fmt.weight_bits)
-        real = RealLayer(weights=weights, integers=integers, scale=scale, bias=NO_BIAS)
-        return real, multiply, fmt
+        return Multiply(op=_op(name, module, weights), out_channels=weights.shape[0],
+                        stride=stride, padding=padding), RealLayer(weights=weights, bias=NO_BIAS)
 
     def product(self, name: str, product: Product, source: str, weights: str, *, heads: int,
                 gain: float = 1.0, steps: Tensor | None, weight_steps: Tensor | None) -> str:
@@ -189,16 +179,13 @@ class Builder:
         first = self.tensors[sources[0]]
         linear = multiply.op == "linear"
         height, width = (first.pixels, 1) if linear else (first.height, first.width)
-        plain = Load(channels=tuple(self.tensors[s].channels for s in sources), height=height,
-                     width=width, upsample=upsample, bits=fmt.activation_bits, ranged=fmt.ranged,
-                     stages=prologue.stages(len(sources)))
-        order = min(fmt.order, plain.max_order(fmt.axis))
-        axis: Axis = fmt.axis if order else "none"
-        layer = Layer(
-            name=name, load=replace(plain, axis=axis, order=order), multiply=multiply,
+        load = Load(channels=tuple(self.tensors[s].channels for s in sources), height=height,
+                    width=width, upsample=upsample, stages=prologue.stages(len(sources)))
+        layer = with_format(Layer(
+            name=name, load=load, multiply=multiply,
             store=Store(residual="none" if second is None else "add", stages=StoreStages(
                 row_scale=multiply.product == "mix", gate=gate, classes=real.bias.shape[1])),
-            timesteps=self.timesteps)
+            timesteps=self.timesteps), fmt)
         shape = (first.height, first.width) if linear else (layer.out_height, layer.out_width)
         output = self.tensor(name, layer.stored_channels, *shape)
         self._nodes.append(Node(layer=layer, sources=sources, output=output, second=second,
@@ -224,7 +211,18 @@ class Builder:
         network = Network(name=name, tensors=tuple(self.tensors.values()), nodes=tuple(nodes),
                           input=source, output=output, timesteps=self.timesteps,
                           classes=self.classes, host=tuple(self._host))
+        if self._quantisation is None:
+            return self._rounded(with_formats(network, self._formats))
         return RealNetwork(network=network, layers=tuple(self._reals))
+
+    def _rounded(self, network: Network) -> RealNetwork:
+        """The network with every float weight rounded to the bits of its layer."""
+        layers = list(self._reals)
+        for index, (node, real) in enumerate(zip(network.nodes, layers, strict=True)):
+            if real.weights is not None and not self.shapes:
+                integers, scale = quantise_weights(real.weights, node.layer.multiply.bits)
+                layers[index] = replace(real, integers=integers, scale=scale)
+        return RealNetwork(network=network, layers=tuple(layers))
 
 
 def _op(name: str, module: nn.Module, weights: Tensor) -> Op:

@@ -10,11 +10,12 @@ from torch import Tensor, nn
 from hqdm.firmware.compile.lowering.blocks import Blocks, require
 from hqdm.firmware.compile.lowering.builder import Builder
 from hqdm.firmware.compile.lowering.folding import Constants, Select
-from hqdm.firmware.compile.lowering.formats import Formats, mixed_formats
 from hqdm.learn.calibration.real import RealNetwork
 from hqdm.learn.calibration.source import Quantisation
 from hqdm.learn.diffusion.presets import UNET_CLASSES
+from hqdm.spec.precision import Formats
 
+MIXED = Formats()
 BLOCKS = ("DownBlock2D", "CrossAttnDownBlock2D", "AttnDownBlock2D", "UNetMidBlock2D",
           "UNetMidBlock2DCrossAttn", "UpBlock2D", "CrossAttnUpBlock2D", "AttnUpBlock2D",
           "ResnetDownsampleBlock2D", "ResnetUpsampleBlock2D")
@@ -31,7 +32,7 @@ FOLDED = {"class_embed_type", "num_class_embeds", "addition_embed_type", "encode
 
 
 def lower(model: Any, timesteps: Sequence[int], *, contexts: Tensor | None = None,
-          size: int | tuple[int, int] | None = None, formats: Formats | None = None,
+          size: int | tuple[int, int] | None = None, formats: Formats = MIXED,
           quantisation: Quantisation | None = None, select: Select | None = None,
           name: str = "unet") -> RealNetwork:
     """The layers of a diffusers model of one of UNET_CLASSES.
@@ -47,7 +48,7 @@ def lower(model: Any, timesteps: Sequence[int], *, contexts: Tensor | None = Non
     contexts: [K, D] or [K, N, D], the one token of each class (the null class among them); N
         above 1 for shapes only.
     size: height and width of the latent; the model's sample_size by default.
-    formats: bits and rotation by module, if nothing is trained; `mixed_formats()` by default.
+    formats: bits and rotation by role, if nothing is trained.
     quantisation: trained integers and steps; replaces `formats`.
     select: called with the table entry before constants of that timestep are computed.
 
@@ -68,7 +69,7 @@ def lower(model: Any, timesteps: Sequence[int], *, contexts: Tensor | None = Non
         require(name, "one context token", f"{contexts.shape[1]}", shapes or contexts.shape[1] == 1)
     height, width = _size(model, size)
     classes = 1 if contexts is None else contexts.shape[0]
-    builder = Builder(model, len(timesteps), classes, formats or mixed_formats(), quantisation)
+    builder = Builder(model, len(timesteps), classes, formats, quantisation)
     blocks = Blocks(builder, Constants(model, timesteps, contexts, select))
     source = builder.tensor("latent", model.config.in_channels, height, width)
     return builder.finish(name, source, _body(model, builder, blocks, source))

@@ -2,21 +2,28 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 
-from hqdm.cycles.reformat import reformat
+from hqdm.cycles.question import ask
 from hqdm.firmware.catalogue.library import make_model, names, read_model
 from hqdm.firmware.catalogue.shapes import LAYERS, listing, lower_shapes, read_listing, shapes
 from hqdm.firmware.compile.lowering import lower
 from hqdm.learn.diffusion.macs import count_macs
 from hqdm.learn.diffusion.presets import unet_preset
 from hqdm.learn.diffusion.unet import make_unet
+from hqdm.learn.qat.convert import make_rules
+from hqdm.learn.qat.export import load_quantised
+from hqdm.learn.qat.methods import make_method
+from hqdm.spec import config_by_name
+from hqdm.spec.precision import Formats, roles, with_formats
 
 # design: (convolutions and linear layers, products of attention) in GMAC
 GMAC = {"ldm4-imagenet": (99.77, 4.46), "ldm4-bedrooms": (96.02, 5.18),
         "ldm8-churches": (18.64, 2.28)}
+SHIPPED = Path(__file__).parents[3] / "models" / "cifar10"
 SD_LIKE = {
     "_class_name": "UNet2DConditionModel", "hqdm": {"tokens": 77}, "sample_size": 16,
     "block_out_channels": [32, 64], "layers_per_block": 1, "cross_attention_dim": 48,
@@ -104,17 +111,56 @@ def test_another_size():
 
 
 def test_formats():
-    """Other bits and axes where 4 bits were; 8 bits stay."""
+    """Other bits where 4 bits were, other axes of convolutions; 8 bits stay."""
     network = shapes(read_model("cifar10")).network
-    assert reformat(network) == network
-    changed = reformat(network, weight_bits=2, activation_bits=3, convolution="channel",
-                       linear="none", order=3)
-    for old, new in zip(network.nodes, changed.nodes, strict=True):
-        if old.layer.load.bits == 8:
-            assert new == old
+    assert with_formats(network, Formats()) == network
+    changed = with_formats(network, Formats(weights=2, activations=3, convolution="channel",
+                                            linear="none", order=3))
+    for old, new, role in zip(network.nodes, changed.nodes, roles(network), strict=True):
+        if role in ("first", "last", "product"):
+            assert new == old and (old.layer.load.bits, old.layer.load.axis) == (8, "none")
             continue
         load, linear = new.layer.load, new.layer.multiply.op == "linear"
-        assert (load.bits, new.layer.multiply.bits) == (3, 2)
+        assert (load.bits, new.layer.multiply.bits) == ((3, 2) if role == "body" else (8, 8))
+        assert (old.layer.load.bits == 8) == (role != "body")
         assert (load.axis, load.order) == (("none", 0) if linear else ("channel", 3))
-    with pytest.raises(ValueError, match=r"order: wanted 0..6, got 7"):
-        reformat(network, order=7)
+
+
+@pytest.mark.parametrize("name", names())
+def test_roles_are_those_of_the_parts(name):
+    """Told by structure, they are those the names say."""
+    network = shapes(read_model(name)).network
+    for node, role in zip(network.nodes, roles(network), strict=True):
+        part = node.layer.name.rpartition(".")[2]
+        assert (role == "skip") == (part == "conv_shortcut")
+        assert (role == "downsample") == (node.layer.multiply.stride == 2)
+        assert (role == "first") == (part == "conv_in") and (role == "last") == (part == "conv_out")
+        assert (role == "product") == (part in ("scores", "mix"))
+
+
+@pytest.mark.parametrize("bits", [3, 4])
+def test_training_and_lowering_agree_on_the_shipped_network(bits):
+    """The rules of the file, those of a new conversion, and the listed layers in its formats."""
+    shipped, _, _ = load_quantised(SHIPPED / f"w4a{bits}.safetensors")
+    method = make_method("hqdm", activations=bits, axis="channel", span="free")
+    by_name = {r.name: r for r in shipped.rules if r.kind != "attention"}
+    model = make_unet(unet_preset("cifar10")).unet
+    again = {r.name: r for r in make_rules(model, method) if r.kind != "attention"}
+    assert again == by_name
+    network = with_formats(shapes(read_model("cifar10")).network, method.formats)
+    for node, role in zip(network.nodes, roles(network), strict=True):
+        load, multiply = node.layer.load, node.layer.multiply
+        if role == "product":
+            continue
+        rule = by_name[node.layer.name]
+        assert (rule.role, rule.activation_bits, rule.weight_bits) == (
+            role, load.bits, multiply.bits)
+        assert (rule.axis, rule.order, rule.asymmetric) == (load.axis, load.order, load.ranged)
+
+
+def test_the_listed_layers_take_the_cycles_of_the_shipped_network():
+    config = config_by_name("n16")
+    named, own = (ask(read_model(model), config).step
+                  for model in ("cifar10", str(SHIPPED / "w4a4.integers.safetensors")))
+    assert named.cycles == own.cycles == 1_015_898
+    assert [(r.name, r.cycles) for r in named.runs] == [(r.name, r.cycles) for r in own.runs]

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from hqdm.learn.calibration import (
-    Format,
-    QuantisedModule,
+    Quantisation,
+    RealLayer,
     Reference,
     calibrate_steps,
     integer_network,
@@ -19,8 +19,9 @@ from hqdm.learn.calibration.approximate import exp2, exponent, mantissas, scale
 from hqdm.learn.calibration.calibrate import find_ranges
 from hqdm.learn.calibration.quantisers import best_range, best_step, fake_quantise, symmetric
 from hqdm.learn.calibration.ranges import Ranges
-from hqdm.learn.calibration.reference import rotate_real
 from hqdm.learn.calibration.source import quantise_weights
+from hqdm.learn.qat.rotation import rotate
+from hqdm.spec import Layer, Load, Multiply
 
 
 @pytest.mark.parametrize("factor", [1.0, 0.999999, 3.7e-9, 1234.5, 65535.0, 2.0 ** -40, 0.3])
@@ -71,10 +72,11 @@ def test_weights_keep_their_sign_and_range():
 
 @pytest.mark.parametrize("dim", [-3, -1])
 def test_real_rotation_is_its_own_inverse(dim):
+    """Times 8, as the matrix is not normalised."""
     x = torch.randn(2, 8, 3, 16, dtype=torch.float64)
-    r = rotate_real(x, 3, dim)
-    assert torch.allclose(rotate_real(r, 3, dim), x)
-    assert torch.allclose(r.square().sum(), x.square().sum())
+    r = rotate(x, 3, dim)
+    assert r.dtype == torch.float64 and torch.allclose(rotate(r, 3, dim) / 8, x)
+    assert torch.allclose(r.square().sum(), 8 * x.square().sum())
 
 
 def test_calibration_keeps_known_steps(w4a4):
@@ -134,10 +136,22 @@ def test_missing_ranges_are_an_error(w4a4):
 
 
 def test_a_bad_step_is_refused():
-    with pytest.raises(ValueError, match=r"steps: wanted a vector of positive numbers"):
-        QuantisedModule(format=Format(), weights=torch.zeros(1, 1, 1, 1, dtype=torch.int16),
-                        weight_scale=torch.ones(1, dtype=torch.float64), op="linear",
-                        steps=torch.zeros(2, dtype=torch.float64))
+    layer = Layer(name="one", load=Load(channels=(1,), height=1, width=1, bits=8),
+                  multiply=Multiply(op="linear", out_channels=1, bits=8), timesteps=2)
+    real = RealLayer(
+        bias=torch.zeros(1, 1, 1, dtype=torch.float64), scale=torch.ones(1, dtype=torch.float64),
+        integers=torch.zeros(1, 1, 1, 1, dtype=torch.int16),
+        steps=torch.ones(2, dtype=torch.float64))
+    Quantisation(modules={"one": (layer, real)})
+    for change, text in (
+        ({"steps": torch.zeros(2, dtype=torch.float64)},
+         r"steps: wanted a vector of positive numbers"),
+        ({"integers": torch.full((1, 1, 1, 1), 120, dtype=torch.int16)}, r"weights: wanted"),
+        ({"low": torch.zeros(2, dtype=torch.int64)},
+         r"bounds: wanted low and high exactly for free ranges"),
+    ):
+        with pytest.raises(ValueError, match=text):
+            Quantisation(modules={"one": (layer, replace(real, **change))})
 
 
 def test_a_scale_that_no_multiplier_holds_names_the_layer(w4a4):

@@ -4,9 +4,10 @@ import pytest
 import torch
 from diffusers import UNet2DConditionModel, UNet2DModel
 
-from hqdm.firmware.compile.lowering import lower, mixed_formats
+from hqdm.firmware.compile.lowering import lower
 from hqdm.firmware.compile.lowering.folding import fold_cross_attention
 from hqdm.learn.calibration import Reference, quantise
+from hqdm.spec.precision import Formats
 
 TIMESTEPS = (980, 340)
 
@@ -85,7 +86,7 @@ def test_formats_are_the_papers():
 def test_an_unconditional_model_runs_in_integers():
     model = unconditional().float()
     x = [draw(2, 3, 16, 8).float() for _ in TIMESTEPS]
-    _, integers = quantise(lower(model, TIMESTEPS, formats=mixed_formats(8, 8)), x)
+    _, integers = quantise(lower(model, TIMESTEPS, formats=Formats(weights=8, activations=8)), x)
     got = integers(x[0], 0)
     cosine = torch.nn.functional.cosine_similarity(
         got.flatten(1), model(x[0], TIMESTEPS[0]).sample.flatten(1))
