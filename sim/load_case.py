@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import torch
 
-from hqdm.golden.load import quantise, rotate, split_nibbles
+from hqdm.golden.load import quantise, rotate
 from hqdm.rtl.load.hadamard import exchanged
-from hqdm.spec.fixed import MAX_ORDER, nibbles, symmetric_max
+from hqdm.spec.fixed import MAX_ORDER, nibbles, split_nibbles, symmetric_max
 
 CHANNEL, WIDTH = 0, 1
 AXES_AND_ORDERS = [(axis, order) for axis in (CHANNEL, WIDTH) for order in range(MAX_ORDER + 1)]

@@ -1,6 +1,7 @@
 """Fixed-point formats: widths, ranges, the nibble split; docs/numerics.md derives each bound."""
 
 from dataclasses import dataclass
+from typing import Any
 
 CARRIER_BITS = 16       # activations between layers
 MULTIPLIER_BITS = 16    # unsigned scale mantissas m[t], M[o], Mt[t]
@@ -48,6 +49,14 @@ def check_bits(bits: int, what: str) -> None:
 def nibbles(bits: int) -> int:
     """Number of 4-bit passes an operand of `bits` bits takes: 1, or 2 for 8 bits."""
     return 2 if bits > NIBBLE else 1
+
+
+def split_nibbles(q: Any) -> tuple[Any, Any]:
+    """(lo, hi) with q = 16 * hi + lo and lo in -8..7, of an integer or an array of integers of any
+    library; |q| <= 119 gives hi in -7..7."""
+    offset = 1 << (NIBBLE - 1)
+    lo = ((q + offset) & ((1 << NIBBLE) - 1)) - offset
+    return lo, (q - lo) >> NIBBLE
 
 
 def symmetric_max(bits: int) -> int:

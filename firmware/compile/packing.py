@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from hqdm.kit.bit_packing import pack, unpack
-from hqdm.spec.fixed import NIBBLE, nibbles, weight_range
+from hqdm.spec.fixed import NIBBLE, nibbles, split_nibbles, weight_range
 
 Array = npt.NDArray[np.int64]
 
@@ -53,12 +53,6 @@ def unpack_activation(data: bytes, channels: int, height: int, width: int, n: in
     image = np.frombuffer(data, dtype="<i2").reshape(height, width, words * n)
     values = image[:, :, :channels].transpose(2, 0, 1).astype(np.int16)
     return torch.from_numpy(values)
-
-
-def split_nibbles(values: Array) -> Array:
-    """Signed nibbles of w = 16 * hi + lo: a new last axis (lo, hi), lo in -8..7."""
-    low = ((values + 8) & 15) - 8
-    return np.stack((low, (values - low) >> NIBBLE), axis=-1)
 
 
 def _pack_tiles(tiles: Array, bits: int, n: int) -> bytes:
@@ -109,7 +103,7 @@ def pack_weights(weights: Tensor, channels: Sequence[int], bits: int, n: int) ->
     tiles = values.reshape(outputs // n, n, inputs // n, n, kernel, kernel)
     tiles = tiles.transpose(0, 2, 4, 5, 3, 1)       # (Ow, Kw, dy, dx, row, column)
     if nibbles(bits) == 2:
-        tiles = np.moveaxis(split_nibbles(tiles), -1, 4)    # (Ow, Kw, dy, dx, nibble, row, column)
+        tiles = np.stack(split_nibbles(tiles), axis=4)      # (Ow, Kw, dy, dx, nibble, row, column)
     return _pack_tiles(tiles.reshape(-1, n * n), min(bits, NIBBLE), n)
 
 

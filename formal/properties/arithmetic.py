@@ -6,7 +6,15 @@ from formal.harness import Harness
 from hqdm.rtl.load.quantise import Quantiser
 from hqdm.rtl.rounding import narrow, one_hot, settle, window
 from hqdm.rtl.store.lanes import Add, Align, RowScale, Scale, StepScale
-from hqdm.spec.fixed import CARRIER_BITS, MAX_SHIFT, MID_BITS, RESIDUAL_SHIFT
+from hqdm.spec.fixed import (
+    CARRIER_BITS,
+    MAX_SHIFT,
+    MID_BITS,
+    NIBBLE,
+    RESIDUAL_SHIFT,
+    quantised_magnitude,
+    symmetric_max,
+)
 from hqdm.spec.stages import ROW_MANTISSA_BITS, STORE, by_name
 
 SETTLED = 4             # cycles after which what is static has reached every stage
@@ -142,7 +150,7 @@ def quantiser(h: Harness) -> None:
     split, nibble = h.fixed(1, "split"), h.free(1, "nibble")
     low, high = h.fixed(7, "low"), h.fixed(7, "high")
     q = h.free(signed(8), "q")                  # guessed, and right if it fits the definition
-    most = Mux(split, 119, 15)
+    most = Mux(split, symmetric_max(8), quantised_magnitude(NIBBLE, ranged=True))
     h.assume("bounds", (low <= most) & (high <= most) & (split | ~nibble))
     h.m.d.comb += [
         dut.i.data[0].eq(value), dut.i.nibble.eq(nibble), dut.i.valid.eq(1), dut.advance.eq(1),

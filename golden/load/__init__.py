@@ -7,8 +7,6 @@ upsampling, which is an address; before the last, 8 bits are split: q = 16 * hi 
 
 from hqdm.golden.load.hadamard import rotate
 from hqdm.golden.load.operands import load_nibbles, load_operands, load_quantised
-from hqdm.golden.load.quantise import quantise, split_nibbles
+from hqdm.golden.load.quantise import quantise
 
-__all__ = [
-    "load_nibbles", "load_operands", "load_quantised", "quantise", "rotate", "split_nibbles",
-]
+__all__ = ["load_nibbles", "load_operands", "load_quantised", "quantise", "rotate"]

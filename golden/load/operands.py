@@ -7,11 +7,11 @@ from torch import Tensor
 
 from hqdm.golden.carrier import Carrier
 from hqdm.golden.load.hadamard import rotate_bounded
-from hqdm.golden.load.quantise import quantise, split_nibbles
+from hqdm.golden.load.quantise import quantise
 from hqdm.golden.parameters import Parameters
 from hqdm.kit.check import check_int
 from hqdm.spec import Layer
-from hqdm.spec.fixed import CARRIER, NIBBLE, nibbles
+from hqdm.spec.fixed import CARRIER, NIBBLE, nibbles, split_nibbles
 from hqdm.spec.stages import LOAD
 
 _DIM = {"none": -1, "channel": -3, "width": -1}     # with "none" the order is 0

@@ -7,12 +7,11 @@ import torch
 from torch import Tensor
 
 from hqdm.learn.calibration.real import RealLayer, RealNetwork
-from hqdm.learn.qat.search import search_asymmetric, widest_step
+from hqdm.learn.qat.search import search_asymmetric, search_symmetric, widest_step
 from hqdm.spec import Load
 from hqdm.spec.fixed import symmetric_max
 
-PROBABILITY_MAX = 119       # exp(0) = 1 is quantised to Q
-CANDIDATES = 40
+PROBABILITY_MAX = symmetric_max(8)      # exp(0) = 1 is quantised to Q
 
 
 class Quantiser(Protocol):
@@ -22,7 +21,7 @@ class Quantiser(Protocol):
         """Weights of the layer, real numbers."""
 
     def activation(self, index: int, timestep: int, x: Tensor, bits: int) -> Tensor:
-        """The rotated activation, quantised and scaled back."""
+        """The activation `x`, rotated by the orthogonal matrix, quantised and scaled back."""
 
     def operand(self, index: int, timestep: int, x: Tensor) -> Tensor:
         """The operand in the weights' place, 8 bits."""
@@ -62,19 +61,9 @@ def best_range(x: Tensor, bits: int) -> tuple[float, int, int]:
     return max(float(step), 1e-9), -below, levels - below
 
 
-def best_step(x: Tensor, bits: int, candidates: int = CANDIDATES) -> float:
-    """The step of least squared error, of `candidates` between a tenth and all of the maximum."""
-    top = float(x.abs().max()) / symmetric_max(bits)
-    if top < 1e-9:
-        return 1e-9
-    flat = x.flatten()[:: max(1, x.numel() // 65536)]
-    best, error = top, float("inf")
-    for i in range(candidates):
-        step = top * (1 - 0.9 * i / candidates)
-        miss = float((symmetric(flat, step, bits) - flat).square().sum())
-        if miss < error:
-            best, error = step, miss
-    return best
+def best_step(x: Tensor, bits: int) -> float:
+    """The step of least squared error (hqdm.learn.qat.search)."""
+    return max(float(search_symmetric(x, symmetric_max(bits))), 1e-9)
 
 
 class Exact:
@@ -96,11 +85,18 @@ class Exact:
 
 
 class Fake:
-    """Fake quantisation by the network's integers, steps and bounds."""
+    """Fake quantisation by the network's integers, steps and bounds.
+
+    Its rotations are orthogonal, so that energies are kept; the steps are the load unit's, of an
+    unnormalised rotation, larger by 1 / `_norm`.
+    """
 
     def __init__(self, real: RealNetwork, dtype: torch.dtype) -> None:
         self._layers, self._dtype = list(real.layers), dtype
         self._loads = [node.layer.load for node in real.network.nodes]
+
+    def _norm(self, index: int) -> float:
+        return 2.0 ** (-self._loads[index].order / 2)
 
     def weights(self, index: int) -> Tensor:
         layer = self._layers[index]
@@ -111,7 +107,8 @@ class Fake:
         steps = self._layers[index].steps
         assert steps is not None
         low, high = bounds(self._layers[index], self._loads[index])
-        return fake_quantise(x, float(steps[timestep]), int(low[timestep]), int(high[timestep]))
+        step = float(steps[timestep]) * self._norm(index)
+        return fake_quantise(x, step, int(low[timestep]), int(high[timestep]))
 
     def operand(self, index: int, timestep: int, x: Tensor) -> Tensor:
         steps = self._layers[index].weight_steps
@@ -152,14 +149,15 @@ class Calibrating(Fake):
 
     def activation(self, index: int, timestep: int, x: Tensor, bits: int) -> Tensor:
         if self._first(index, "steps", timestep):
+            norm = self._norm(index)
             if index == 0 and bits == 8:    # the latent: hqdm.learn.qat.quantiser.WideQuantiser
                 wide = widest_step(x, symmetric_max(bits))
-                self._keep(index, timestep, steps=float(wide))
+                self._keep(index, timestep, steps=float(wide) / norm)
             elif self._loads[index].ranged:
                 step, low, high = best_range(x, bits)
-                self._keep(index, timestep, steps=step, low=low, high=high)
+                self._keep(index, timestep, steps=step / norm, low=low, high=high)
             else:
-                self._keep(index, timestep, steps=best_step(x, bits))
+                self._keep(index, timestep, steps=best_step(x, bits) / norm)
         return super().activation(index, timestep, x, bits)
 
     def operand(self, index: int, timestep: int, x: Tensor) -> Tensor:
@@ -169,7 +167,7 @@ class Calibrating(Fake):
 
 
 def probability_steps(layer: RealLayer) -> Tensor:
-    """Steps of exp(score - maximum) of a mix, float64 [T]: its own, or 1/119."""
+    """Steps of exp(score - maximum) of a mix, float64 [T]: its own, or 1/Q."""
     if layer.steps is not None:
         return layer.steps
     return torch.full((layer.bias.shape[0],), 1 / PROBABILITY_MAX, dtype=torch.float64)

@@ -11,9 +11,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from hqdm.golden.arithmetic.table import real_function
+from hqdm.golden.load.hadamard import rotate
 from hqdm.learn.calibration.quantisers import Exact, Fake, Quantiser, probability_steps, symmetric
 from hqdm.learn.calibration.real import RealLayer, RealNetwork
-from hqdm.learn.qat.rotation import rotate
 from hqdm.spec import Layer, Node
 
 _DIM = {"none": -1, "channel": -3, "width": -1}
@@ -31,6 +31,20 @@ class Blind:
 
     def see(self, index: int, key: str, value: Tensor) -> None:
         """Nothing."""
+
+
+def hadamard(order: int, like: Tensor) -> Tensor:
+    """The orthogonal matrix of 2**order points."""
+    eye = torch.eye(1 << order, dtype=torch.int64, device=like.device)
+    return rotate(eye, order, 0).to(like.dtype) * 2.0 ** (-order / 2)
+
+
+def rotate_real(x: Tensor, order: int, dim: int) -> Tensor:
+    """x * H / sqrt(2**order) along `dim`; its own inverse."""
+    if order == 0:
+        return x
+    blocks = x.movedim(dim, -1).unflatten(-1, (-1, 1 << order))
+    return (blocks @ hadamard(order, x)).flatten(-2).movedim(-1, dim)
 
 
 class Reference:
@@ -112,9 +126,9 @@ class Reference:
         if load.upsample > 1:
             x = F.interpolate(x, scale_factor=2.0, mode="nearest")
         dim = _DIM[load.axis]
-        q = self.quantiser.activation(index, timestep, rotate(x, load.order, dim), load.bits)
-        u = rotate(q, load.order, dim) * 2.0 ** -load.order
-        return F.conv2d(u, self.quantiser.weights(index), stride=multiply.stride,
+        r = rotate_real(x, load.order, dim)
+        x = rotate_real(self.quantiser.activation(index, timestep, r, load.bits), load.order, dim)
+        return F.conv2d(x, self.quantiser.weights(index), stride=multiply.stride,
                         padding=multiply.padding)
 
     def _product(self, index: int, layer: Layer, x: Tensor, other: Tensor, t: int) -> Tensor:

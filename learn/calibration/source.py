@@ -8,16 +8,17 @@ from torch import Tensor
 
 from hqdm.kit.check import check_dtype, check_range, check_tensor
 from hqdm.learn.calibration.real import RealLayer
+from hqdm.learn.qat.search import search_rows
 from hqdm.spec import Layer
 from hqdm.spec.fixed import symmetric_max, weight_range
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class QuantisedAttention:
-    """Steps of the 8-bit operands of an attention, float64 [T] each, Q = 119.
+    """Steps of the 8-bit operands of an attention, float64 [T] each.
 
     Probabilities are quantised before they are normalised, exp(score - row maximum) in 0..1; None
-    is the step 1/119 at every timestep.
+    is the step 1/Q at every timestep.
     """
 
     queries: Tensor
@@ -78,8 +79,9 @@ def check_positive(name: str, value: Tensor) -> None:
                          f"{tuple(value.shape)}, smallest {float(value.min())}")
 
 
-def quantise_weights(weights: Tensor, bits: int, candidates: int = 24) -> tuple[Tensor, Tensor]:
-    """(integers int16, scale float64 [O]): per output channel the scale of least squared error.
+def quantise_weights(weights: Tensor, bits: int) -> tuple[Tensor, Tensor]:
+    """(integers int16, scale float64 [O]): per output channel the scale of least squared error
+    (hqdm.learn.qat.search).
 
     Parameters
     ----------
@@ -87,12 +89,6 @@ def quantise_weights(weights: Tensor, bits: int, candidates: int = 24) -> tuple[
     """
     limit = symmetric_max(bits)
     rows = weights.detach().to(torch.float64).flatten(1)
-    top = rows.abs().amax(1).clamp(min=1e-12) / limit
-    best, error = top, torch.full_like(top, torch.inf)
-    for i in range(candidates):
-        scale = top * (1 - 0.7 * i / candidates)
-        q = (rows / scale[:, None]).round().clamp(-limit, limit)
-        miss = (q * scale[:, None] - rows).square().sum(1)
-        best, error = torch.where(miss < error, scale, best), torch.minimum(miss, error)
-    q = (rows / best[:, None]).round().clamp(-limit, limit)
-    return q.to(torch.int16).view(weights.shape), best
+    scale = search_rows(rows, rows.abs().amax(1), limit).to(torch.float64)
+    q = (rows / scale[:, None]).round().clamp(-limit, limit)
+    return q.to(torch.int16).view(weights.shape), scale

@@ -26,7 +26,7 @@ def hadamard(order: int, device: torch.device | str = "cpu") -> Tensor:
 
 
 def rotate(x: Tensor, order: int, dim: int) -> Tensor:
-    """x * H_raw along `dim`, in blocks of 2**order consecutive entries: float32 (float64 stays).
+    """x * H_raw along `dim`, in blocks of 2**order consecutive entries; float32.
 
     Exact for integers below 2**24 in magnitude after rotation.
 
@@ -40,11 +40,10 @@ def rotate(x: Tensor, order: int, dim: int) -> Tensor:
     if x.shape[dim] % size:
         raise ValueError(f"rotate: wanted an axis of whole blocks of {size}, "
                          f"got length {x.shape[dim]}")
-    x = x if x.dtype == torch.float64 else x.float()
-    h = hadamard(order, x.device).to(x.dtype)
+    h = hadamard(order, x.device)
     with torch.autocast(x.device.type, enabled=False):
         if dim == x.dim() - 1:      # (.., L) -> (.., L/2^k, 2^k) @ H
-            return (x.unflatten(dim, (-1, size)) @ h).flatten(dim)
+            return (x.float().unflatten(dim, (-1, size)) @ h).flatten(dim)
         # (B, C, rest) -> (B, C/2^k, 2^k, rest); H is symmetric
-        blocks = x.flatten(dim + 1).unflatten(dim, (-1, size))
+        blocks = x.float().flatten(dim + 1).unflatten(dim, (-1, size))
         return (h @ blocks).flatten(dim, dim + 1).view(x.shape)

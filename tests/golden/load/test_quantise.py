@@ -3,8 +3,13 @@ from fractions import Fraction
 import pytest
 import torch
 
-from hqdm.golden.load import quantise, rotate, split_nibbles
-from hqdm.spec.fixed import operand_magnitude, required_operand_bits, symmetric_max
+from hqdm.golden.load import quantise, rotate
+from hqdm.spec.fixed import (
+    operand_magnitude,
+    required_operand_bits,
+    split_nibbles,
+    symmetric_max,
+)
 
 
 @pytest.mark.parametrize(("low", "high"), [

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from hqdm.firmware.compile.lowering import lower_quantised
-from hqdm.learn.calibration import Reference, quantise
+from hqdm.learn.calibration import Quantisation, Reference, quantise
 from hqdm.learn.calibration.from_qat import quantisation
 from hqdm.learn.diffusion.sampler import make_scheduler
 from hqdm.learn.qat.calibrate import calibrate
@@ -60,10 +60,10 @@ def test_bounds_are_those_of_the_trained_quantisers(student_of):
     frozen, _, _ = student_of("hqdm", axis="channel", span="free", activations=3)
     name, layer = next((n, v) for n, v in frozen.layers().items() if v.rule.asymmetric)
     layer.activation.zero.copy_(torch.tensor([0.0, 2.0, 7.0]))
-    known = quantisation(frozen).modules[name]
-    assert known.low.tolist() == [0, -2, -7] and known.high.tolist() == [7, 5, 0]
+    rounded, known = quantisation(frozen).modules[name]
+    assert rounded.load.ranged and known.low.tolist() == [0, -2, -7] and known.high.tolist() == [7, 5, 0]
     with pytest.raises(ValueError, match="bounds: wanted low and high exactly for free ranges"):
-        replace(known, low=None)
+        Quantisation(modules={name: (rounded, replace(known, low=None))})
 
 
 def test_double_hadamard_is_refused(student_of):
