@@ -51,8 +51,8 @@ class Formats:
 
     Parameters
     ----------
-    weights, activations: bits of the body.
-    edge: bits of the others, at least.
+    weight_bits, activation_bits: of the body.
+    edge_bits: of the others, at least.
     convolution, linear: axis of the rotation of convolutions and of linear layers.
     order: wanted log2 of the rotation block.
     ranged: free bounds of activations of up to 4 bits.
@@ -62,9 +62,9 @@ class Formats:
     ValueError: an order outside 0..6, bits that no layer has.
     """
 
-    weights: int = 4
-    activations: int = 4
-    edge: int = EDGE_BITS
+    weight_bits: int = 4
+    activation_bits: int = 4
+    edge_bits: int = EDGE_BITS
     convolution: Axis = "width"
     linear: Axis = "channel"
     order: int = 5
@@ -73,19 +73,19 @@ class Formats:
     def __post_init__(self) -> None:
         if not 0 <= self.order <= MAX_ORDER:
             raise ValueError(f"order: wanted 0..{MAX_ORDER}, got {self.order}")
-        check_bits(self.weights, "weight bits")
-        check_bits(self.activations, "activation bits")
-        check_bits(self.edge, "edge bits")
+        check_bits(self.weight_bits, "weight bits")
+        check_bits(self.activation_bits, "activation bits")
+        check_bits(self.edge_bits, "edge bits")
 
     def of(self, role: Role, linear: bool) -> Format:
         """The format of a layer by its role, `linear` or a convolution."""
-        least = self.edge if role in EDGE else 0
-        activations = max(least, self.activations)
+        least = self.edge_bits if role in EDGE else 0
+        activations = max(least, self.activation_bits)
         axis: Axis = "none"
         if role in ROTATED and self.order:
             axis = self.linear if linear else self.convolution
-        return Format(weight_bits=max(least, self.weights), activation_bits=activations, axis=axis,
-                      order=self.order if axis != "none" else 0,
+        return Format(weight_bits=max(least, self.weight_bits), activation_bits=activations,
+                      axis=axis, order=self.order if axis != "none" else 0,
                       ranged=self.ranged and activations <= NIBBLE)
 
 

@@ -48,7 +48,8 @@ def make(weight_bits: int, activation_bits: int, ranged: bool = False) -> Simple
     classes = torch.tensor([2, 0, 1, 1])
     real, integers = quantise(
         lower(model, TIMESTEPS, contexts=contexts,
-              formats=Formats(weights=weight_bits, activations=activation_bits, ranged=ranged)),
+              formats=Formats(weight_bits=weight_bits, activation_bits=activation_bits,
+                              ranged=ranged)),
         latents, classes)
     return SimpleNamespace(model=model, contexts=contexts, latents=latents, classes=classes,
                            real=real, integers=integers)

@@ -68,7 +68,7 @@ class Method:
     def formats(self) -> Formats:
         """Bits and rotation by role; where every layer has its own best axis, none."""
         return Formats(
-            weights=self.weights, activations=self.activations, edge=self.edge_bits,
+            weight_bits=self.weights, activation_bits=self.activations, edge_bits=self.edge_bits,
             convolution="none" if self.conv_axis == "best" else self.conv_axis,
             linear=self.linear_axis, order=self.order, ranged=self.asymmetric)
 

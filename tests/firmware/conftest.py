@@ -49,7 +49,7 @@ def unconditional():
         layers_per_block=1, down_block_types=("DownBlock2D", "AttnDownBlock2D"),
         up_block_types=("AttnUpBlock2D", "UpBlock2D"), norm_num_groups=4, attention_head_dim=32,
         resnet_time_scale_shift="scale_shift").eval().requires_grad_(False)
-    real = lower(model, schedule(), formats=Formats(activations=3, ranged=True))
+    real = lower(model, schedule(), formats=Formats(activation_bits=3, ranged=True))
     return quantise(real, [latents(2, 3, 16, 8)] * STEPS)[1]
 
 

@@ -8,6 +8,7 @@ from hqdm.spec.fixed import (
     operand_magnitude,
     quantised_magnitude,
     required_operand_bits,
+    split_nibbles,
     symmetric_max,
     weight_range,
 )
@@ -18,6 +19,14 @@ from hqdm.spec.fixed import (
 def test_ranges(bits, largest, weights):
     assert symmetric_max(bits) == largest
     assert weight_range(bits) == weights
+
+
+def test_nibbles_of_every_weight():
+    """Signed, of an integer as of an array."""
+    low, high = weight_range(8)
+    for value in range(low, high + 1):
+        lo, hi = split_nibbles(value)
+        assert value == 16 * hi + lo and -8 <= lo <= 7 and -8 <= hi <= 7
 
 
 @pytest.mark.parametrize("bits", [0, 1, 5, 6, 7, 16])

@@ -44,7 +44,7 @@ def test_formats_by_role_and_method(method, role, linear):
 
 
 def test_bits_of_the_edges_are_a_minimum():
-    formats = Formats(weights=8, activations=8, edge=4, ranged=True)
+    formats = Formats(weight_bits=8, activation_bits=8, edge_bits=4, ranged=True)
     assert formats.of("skip", linear=False) == Format(axis="width", order=5)
     assert not formats.of("body", linear=False).ranged
     assert Formats(order=0).of("body", linear=True).axis == "none"
@@ -52,9 +52,9 @@ def test_bits_of_the_edges_are_a_minimum():
 
 @pytest.mark.parametrize(("options", "text"), [
     ({"order": 7}, r"order: wanted 0..6, got 7"), ({"order": -1}, r"order: wanted 0..6, got -1"),
-    ({"weights": 5}, r"weight bits: wanted one of \(2, 3, 4, 8\) bits, got 5"),
-    ({"activations": 1}, r"activation bits: wanted one of .* got 1"),
-    ({"edge": 16}, r"edge bits: wanted one of .* got 16")])
+    ({"weight_bits": 5}, r"weight bits: wanted one of \(2, 3, 4, 8\) bits, got 5"),
+    ({"activation_bits": 1}, r"activation bits: wanted one of .* got 1"),
+    ({"edge_bits": 16}, r"edge bits: wanted one of .* got 16")])
 def test_formats_that_no_layer_has(options, text):
     with pytest.raises(ValueError, match=text):
         Formats(**options)
@@ -111,10 +111,10 @@ def test_roles_are_told_by_structure():
 
 
 def test_formats_of_a_network():
-    found = with_formats(small(), Formats(weights=2, activations=3))
+    found = with_formats(small(), Formats(weight_bits=2, activation_bits=3))
     got = [(n.layer.multiply.bits, n.layer.load.bits, n.layer.load.axis, n.layer.load.order)
            for n in found.nodes]
     edge, body, rotated = (8, 8, "none", 0), (2, 3, "width", 4), (8, 8, "width", 4)
     assert got == [edge, body, rotated, body, rotated, edge]
-    assert with_formats(found, Formats(weights=2, activations=3)) == found
+    assert with_formats(found, Formats(weight_bits=2, activation_bits=3)) == found
     assert with_formats(found, Formats(order=0)) == with_formats(small(), Formats(order=0))

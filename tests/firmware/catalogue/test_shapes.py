@@ -9,7 +9,14 @@ import torch
 
 from hqdm.cycles.question import ask
 from hqdm.firmware.catalogue.library import make_model, names, read_model
-from hqdm.firmware.catalogue.shapes import LAYERS, listing, lower_shapes, read_listing, shapes
+from hqdm.firmware.catalogue.shapes import (
+    LAYERS,
+    in_formats,
+    listing,
+    lower_shapes,
+    read_listing,
+    shapes,
+)
 from hqdm.firmware.compile.lowering import lower
 from hqdm.learn.diffusion.macs import count_macs
 from hqdm.learn.diffusion.presets import unet_preset
@@ -114,7 +121,7 @@ def test_formats():
     """Other bits where 4 bits were, other axes of convolutions; 8 bits stay."""
     network = shapes(read_model("cifar10")).network
     assert with_formats(network, Formats()) == network
-    changed = with_formats(network, Formats(weights=2, activations=3, convolution="channel",
+    changed = with_formats(network, Formats(weight_bits=2, activation_bits=3, convolution="channel",
                                             linear="none", order=3))
     for old, new, role in zip(network.nodes, changed.nodes, roles(network), strict=True):
         if role in ("first", "last", "product"):
@@ -160,7 +167,7 @@ def test_training_and_lowering_agree_on_the_shipped_network(bits):
 
 def test_the_listed_layers_take_the_cycles_of_the_shipped_network():
     config = config_by_name("n16")
-    named, own = (ask(read_model(model), config).step
-                  for model in ("cifar10", str(SHIPPED / "w4a4.integers.safetensors")))
+    models = [read_model(m) for m in ("cifar10", str(SHIPPED / "w4a4.integers.safetensors"))]
+    named, own = (ask(in_formats(shapes(m), m), config).step for m in models)
     assert named.cycles == own.cycles == 1_015_898
     assert [(r.name, r.cycles) for r in named.runs] == [(r.name, r.cycles) for r in own.runs]

@@ -86,7 +86,8 @@ def test_formats_are_the_papers():
 def test_an_unconditional_model_runs_in_integers():
     model = unconditional().float()
     x = [draw(2, 3, 16, 8).float() for _ in TIMESTEPS]
-    _, integers = quantise(lower(model, TIMESTEPS, formats=Formats(weights=8, activations=8)), x)
+    real = lower(model, TIMESTEPS, formats=Formats(weight_bits=8, activation_bits=8))
+    _, integers = quantise(real, x)
     got = integers(x[0], 0)
     cosine = torch.nn.functional.cosine_similarity(
         got.flatten(1), model(x[0], TIMESTEPS[0]).sample.flatten(1))
