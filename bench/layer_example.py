@@ -14,6 +14,7 @@ from torch import Tensor
 
 from bench.registers_doc import table
 from hqdm.firmware.device.driver import Driver
+from hqdm.firmware.device.layer import prepare
 from hqdm.firmware.device.transports.golden import GoldenTransport
 from hqdm.golden.carrier import Carrier
 from hqdm.golden.layer import run_layer
@@ -25,6 +26,7 @@ from hqdm.golden.store.bias import add_bias
 from hqdm.golden.store.requantise import channel_scale, step_scale
 from hqdm.golden.store.residual import align, combine
 from hqdm.spec import Layer, Load, Multiply, Store, config_by_name
+from hqdm.spec.descriptor import Descriptor
 
 PAGE = Path(__file__).parent.parent / "docs" / "layer-in-ten-minutes.md"
 CONFIG = config_by_name("n4")
@@ -84,11 +86,11 @@ def golden() -> Tensor:
     return run_layer(LAYER, PARAMETERS, [SOURCE], TIMESTEP, OPERAND).values
 
 
-def device() -> tuple[Tensor, dict[str, int]]:
-    """The output of the golden device, int16 (4, 4, 1), and the descriptor's fields."""
+def device() -> tuple[Tensor, Descriptor]:
+    """The output of the golden device, int16 (4, 4, 1), and the descriptor."""
     driver = Driver(GoldenTransport(CONFIG, 1 << 16), CONFIG)
-    prepared = driver.prepare(LAYER, PARAMETERS)
-    return prepared.run([SOURCE], TIMESTEP, OPERAND).output.values, prepared.program.descriptor
+    layer = prepare(driver, LAYER, PARAMETERS)
+    return layer.run([SOURCE], TIMESTEP, OPERAND)[0].values, layer.program.descriptor
 
 
 def rows_of(values: Tensor) -> list[list[int]]:
@@ -138,7 +140,7 @@ def descriptor() -> str:
              "residual", "channel_shift", "height", "width", "words0", "out_words", "tile_rows",
              "chunks")
     fields = device()[1]
-    return table(("field", "value"), [(f"`{name}`", str(fields[name])) for name in names])
+    return table(("field", "value"), [(f"`{name}`", str(getattr(fields, name))) for name in names])
 
 
 def blocks() -> dict[str, str]:

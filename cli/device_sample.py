@@ -33,8 +33,9 @@ def draw_on_device(path: Path, decoder: Path, output: Path, labels: list[int], *
                    board: Board | None = None, **options: Any) -> dict[str, Any]:
     """`draw` on the core of a board, or on a simulated one."""
     with board.open() if board is not None else nullcontext() as transport:
-        return draw(path, decoder, output, labels, transport=transport,
-                    **{"clock": board.clock_mhz} if board is not None else {}, **options)
+        if board is not None:
+            options["clock"] = board.clock_mhz
+        return draw(path, decoder, output, labels, transport=transport, **options)
 
 
 def draw(path: Path, decoder: Path, output: Path, labels: list[int], *, config: Config,

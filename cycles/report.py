@@ -9,10 +9,10 @@ from hqdm.cycles.groups import Group, groups
 from hqdm.cycles.measured import FIGURES, Measured
 from hqdm.cycles.plots import draw, plotting
 from hqdm.cycles.question import Answer
-from hqdm.cycles.step import Run
+from hqdm.cycles.step import Run, Runs
 from hqdm.cycles.tables import NOTE, headline
 from hqdm.kit.files import write_atomically
-from hqdm.spec.stalls import CAUSES
+from hqdm.spec.stalls import CAUSES, Spent
 
 ENDINGS = (".html", ".png", ".svg")
 STYLE = """
@@ -116,8 +116,9 @@ def _in_total(answer: Answer, measured: Measured) -> str:
 def _by_layer(answer: Answer, measured: Measured) -> str:
     """As `_in_total`, one layer a row."""
     step = answer.step
-    items = [*zip((r.name for r in step.runs), measured.layers, step.runs, strict=True),
-             ("one step", measured.total, step)]
+    items: list[tuple[str, Spent, Run | Runs]] = [
+        *((run.name, spent, run) for run, spent in zip(step.runs, measured.layers, strict=True)),
+        ("one step", measured.total, step)]
     rows = ([name, *(cell for got, wanted in measured.beside(spent, item)
                      for cell in (_count(got), f"{wanted:,}", _difference(got, wanted))), ""]
             for name, spent, item in items)

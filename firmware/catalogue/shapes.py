@@ -53,7 +53,7 @@ def in_formats(found: Shapes, config: ModelConfig, *, weight_bits: int | None = 
     ValueError: a value out of range, or any for an integer network.
     """
     asked = {"weight_bits": weight_bits, "activation_bits": activation_bits, "order": order}
-    given = {name: value for name, value in asked.items() if value is not None}
+    given: dict[str, Any] = {name: v for name, v in asked.items() if v is not None}
     if config.kind == INTEGERS:
         if names := [*given, *(["rotate"] if rotate is not None else [])]:
             raise ValueError(f"--model: wanted no bits or rotation beside an integer network, "
