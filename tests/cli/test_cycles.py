@@ -140,11 +140,11 @@ def test_reports(capsys, tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["r.html", "r.png", "t.json"]
 
 
-def test_a_named_model_wants_no_torch():
-    """`hqdm cycles --model NAME` runs where neither torch nor diffusers is installed."""
+def test_a_named_model_wants_neither_torch_nor_numpy():
+    """`hqdm cycles --model NAME` runs where neither torch, numpy nor diffusers is installed."""
     code = ("import sys; from hqdm.cli.main import main; "
             "status = main(['cycles', '--model', 'cifar10', '--json']); "
-            "heavy = {'torch', 'diffusers', 'matplotlib', 'amaranth'} & set(sys.modules); "
+            "heavy = {'torch', 'numpy', 'diffusers', 'matplotlib', 'amaranth'} & set(sys.modules); "
             "sys.exit(f'{status}: {heavy}' if status or heavy else 0)")
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr

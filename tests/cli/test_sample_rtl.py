@@ -289,7 +289,7 @@ def test_latents_are_encoded_alike(folder):
 
 def test_make_sample_without_a_model(tmp_path):
     """One line, before anything is installed or built."""
-    root = Path(__file__).resolve().parents[3]
+    root = Path(__file__).resolve().parents[2]
     ran = subprocess.run(["make", "-C", str(root), "--no-print-directory", "sample",
                           f"MODEL={tmp_path}"], capture_output=True, text=True, check=False)
     assert ran.returncode == 2 and not ran.stdout
