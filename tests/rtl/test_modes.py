@@ -16,6 +16,7 @@ from hqdm.rtl.modes import (
     two_act_nibbles,
     two_weight_nibbles,
 )
+from hqdm.spec.descriptor import FIELD
 
 ANSWERS = {
     kernel_is_3: lambda v: v["kernel"] == 3,
@@ -26,8 +27,8 @@ ANSWERS = {
     has_second: lambda v: v["residual"] != 0 or v["row_scale"] == 1,
 }
 RESIDUAL_ANSWERS = {has_residual: lambda v: v in (1, 2), subtracts: lambda v: v == 2}
-LEGAL = {"kernel": (1, 3), "stride": (1, 2), "act_nibbles": (1, 2), "weight_nibbles": (1, 2),
-         "residual": (0, 1, 2), "row_scale": (0, 1)}
+MODES = ("kernel", "stride", "act_nibbles", "weight_nibbles", "residual")
+LEGAL = {name: FIELD[name].legal.values for name in MODES} | {"row_scale": (0, 1)}
 
 
 def test_every_question_has_the_answer_of_the_field():
