@@ -83,7 +83,7 @@ def difference(measured, estimated):
 
 
 def test_the_rtl_writes_the_bytes_of_golden(run, folder, monkeypatch):
-    monkeypatch.setattr("hqdm.firmware.device.progress.LINE_SECONDS", float("inf"))
+    monkeypatch.setattr("hqdm.kit.progress.LINE_SECONDS", float("inf"))
     common = ("-n", 2, "--seed", 7)
     status, golden, _, wanted = run("golden.png", "--backend", "golden", *common)
     assert status == 0 and set(golden) >= KEYS
