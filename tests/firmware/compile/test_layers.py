@@ -18,17 +18,8 @@ from hqdm.spec import (
     Store,
     StoreStages,
     Table,
-    config_by_name,
 )
-
-CONFIG = config_by_name("n4")
-LAYER = Layer(
-    name="small", load=Load(channels=(6, 4), height=4, width=4, axis="width", order=2),
-    multiply=Multiply(op="conv3x3", out_channels=5, padding=1), store=Store(residual="add"),
-    timesteps=3)
-MIX = Layer(name="mix", load=Load(channels=(9,), height=6, width=1, bits=8),
-            multiply=Multiply(op="linear", out_channels=5, bits=8),
-            store=Store(stages=StoreStages(row_scale=True)), timesteps=2)
+from tests.firmware.small_layers import CONFIG, LAYER, MIX
 
 
 def parameters_of(layer):

@@ -9,26 +9,10 @@ from hqdm.firmware.device.driver import ConfigMismatch, DeviceFault, Driver
 from hqdm.firmware.device.layer import prepare
 from hqdm.firmware.device.transports.golden import GoldenTransport
 from hqdm.golden.layer import run_layer
-from hqdm.golden.random import random_parameters, random_sources
-from hqdm.spec import Layer, Load, Multiply, Store, config_by_name
+from hqdm.spec import config_by_name
 from hqdm.spec.descriptor import FIELD, MAGIC, STEP_BYTES, StepEntry
 from hqdm.spec.registers import Fault
-
-CONFIG = config_by_name("n4")
-LAYER = Layer(
-    name="small", load=Load(channels=(6, 4), height=4, width=4, axis="width", order=2),
-    multiply=Multiply(op="conv3x3", out_channels=5, padding=1), store=Store(residual="add"),
-    timesteps=3)
-
-
-def device(config=CONFIG):
-    return Driver(GoldenTransport(config, 1 << 22), config)
-
-
-def operands(layer, timestep, seed=1):
-    generator = torch.Generator().manual_seed(seed)
-    parameters = random_parameters(layer, generator)
-    return parameters, *random_sources(layer, parameters, timestep, generator)
+from tests.firmware.small_layers import CONFIG, LAYER, device, operands
 
 
 def check(driver, layer, timestep, seed=1):

@@ -8,33 +8,14 @@ import torch
 
 from hqdm.firmware.compile.layers import compile_layer
 from hqdm.firmware.compile.packing import unpack_activation
-from hqdm.firmware.device.driver import DeviceFault, Driver
+from hqdm.firmware.device.driver import DeviceFault
 from hqdm.firmware.device.layer import DeviceLayer, Operands, prepare
-from hqdm.firmware.device.transports.golden import GoldenTransport
 from hqdm.golden.carrier import Carrier
 from hqdm.golden.layer import run_layer
 from hqdm.golden.random import random_factors, random_layer, random_parameters, random_sources
-from hqdm.spec import Layer, Load, Multiply, Store, StoreStages, config_by_name
+from hqdm.spec import Layer, Load, Multiply, Store, config_by_name
 from hqdm.spec.registers import Fault
-
-CONFIG = config_by_name("n4")
-LAYER = Layer(
-    name="small", load=Load(channels=(6, 4), height=4, width=4, axis="width", order=2),
-    multiply=Multiply(op="conv3x3", out_channels=5, padding=1), store=Store(residual="add"),
-    timesteps=3)
-MIX = Layer(name="mix", load=Load(channels=(9,), height=6, width=1, bits=8),
-            multiply=Multiply(op="linear", out_channels=5, bits=8),
-            store=Store(stages=StoreStages(row_scale=True)), timesteps=2)
-
-
-def device(config=CONFIG):
-    return Driver(GoldenTransport(config, 1 << 22), config)
-
-
-def operands(layer, timestep, seed=1):
-    generator = torch.Generator().manual_seed(seed)
-    parameters = random_parameters(layer, generator)
-    return parameters, *random_sources(layer, parameters, timestep, generator)
+from tests.firmware.small_layers import CONFIG, LAYER, MIX, device, operands
 
 
 def check(driver, layer, timestep, seed=1):
