@@ -75,23 +75,36 @@ class ReadPort:
 
     def burst(self, beats: int, earliest: int) -> None:
         """Issue a burst, in the cycle `earliest` or later."""
-        claimed = self.taken[len(self.arrived) + beats - self._depth - 1]
+        # the innermost step of the model: comparisons take half the time of calls of max
+        arrived = self.arrived
         self.before = self.issued
-        self.issued = issued = max(self.issued + self._gap, earliest, claimed + ROOM,
-                                   int(self._answered[-self._outstanding]) + 2)
-        first = max(issued + ISSUE + self._latency, self._last + self.interval)
+        issued = self.issued + self._gap
+        if earliest > issued:
+            issued = earliest
+        room = self.taken[len(arrived) + beats - self._depth - 1] + ROOM
+        if room > issued:
+            issued = room
+        answered = int(self._answered[-self._outstanding]) + 2
+        if answered > issued:
+            issued = answered
+        self.issued = issued
+        first: float = issued + ISSUE + self._latency
+        if self._last + self.interval > first:
+            first = self._last + self.interval
         if self.interval == 1:
-            self.arrived.extend(range(int(first) + BEAT, int(first) + BEAT + beats))
+            begin = int(first) + BEAT
+            arrived.extend(range(begin, begin + beats))
         else:
-            self.arrived += [ceil(first + k * self.interval) + BEAT for k in range(beats)]
+            arrived += [ceil(first + k * self.interval) + BEAT for k in range(beats)]
         self._last = first + (beats - 1) * self.interval
         self._answered.append(self._last)
 
     def take(self, count: int, earliest: int) -> None:
         """The unit takes `count` of the beats that have been issued, one per cycle."""
         taken, arrived = self.taken, self.arrived
-        k = len(taken)
-        now = max(earliest, taken[-1] + 1)
+        k, now = len(taken), taken[-1] + 1
+        if earliest > now:
+            now = earliest
         if self.interval != 1:
             for beat in arrived[k:k + count]:
                 now = max(now, beat)
@@ -99,9 +112,11 @@ class ReadPort:
                 now += 1
             return
         while count:
-            now = max(now, arrived[k])
+            beat = arrived[k]
+            if beat > now:
+                now = beat
             run = count
-            if arrived[k + count - 1] - arrived[k] != count - 1:
+            if arrived[k + count - 1] - beat != count - 1:
                 run = 1
             taken.extend(range(now, now + run))
             now, k, count = now + run, k + run, count - run
