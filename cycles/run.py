@@ -6,7 +6,7 @@ from math import ceil
 from hqdm.cycles.estimate import Estimate, MemoryTiming
 from hqdm.cycles.machine import Machine
 from hqdm.cycles.nest import Nest
-from hqdm.cycles.timing import FIFO_BEATS, setup_beats, setup_cycles
+from hqdm.cycles.timing import FIFO_BEATS, GROUPS, setup_beats, setup_cycles
 from hqdm.spec.config import Config
 from hqdm.spec.layer import Layer
 from hqdm.spec.loop_nest import TilePlan
@@ -30,6 +30,31 @@ def _beats(nest: Nest) -> dict[str, int]:
     }
 
 
+def _busy(nest: Nest) -> int:
+    """Cycles in which the array takes a column of operands."""
+    return nest.act_nibbles * sum(nest.pixels) * _passes(nest)
+
+
+def _passes(nest: Nest) -> int:
+    """Weight tiles of one spatial tile."""
+    return sum(nest.chunk_words) * nest.word_tiles * nest.out_words
+
+
+def at_least(layer: Layer, config: Config, tiles: TilePlan) -> tuple[int, dict[str, int]]:
+    """Cycles that a run takes at least, and its beats by port, without following the clocks.
+
+    The first chunk is loaded, then array, loads or store have all of their work before them, and
+    the store of the last output word follows the array's last column.
+    """
+    nest = Nest(layer, config, tiles)
+    beats = _beats(nest)
+    first, last = nest.chunk(0, 0), nest.pixels[-1]
+    loaded = first.beats * first.nibbles
+    array = max(_busy(nest), (_passes(nest) * len(nest.rows) - 1) * config.n) + GROUPS * last
+    store = GROUPS * sum(nest.pixels) * nest.out_words
+    return loaded + max(array, beats["load"] - loaded, store), beats
+
+
 @lru_cache(maxsize=4096)
 def run(
     layer: Layer, config: Config, tiles: TilePlan, memory: MemoryTiming, timeline: bool = False,
@@ -39,14 +64,12 @@ def run(
     beats = _beats(nest)
     machine, end = _run(nest, memory, beats, timeline)
     setup = setup_cycles(config, memory.latency, memory.interval(config))
-    busy = (sum(nest.pixels) * sum(nest.chunk_words) * nest.word_tiles * nest.out_words
-            * nest.act_nibbles)
     spans = sorted(machine.spans, key=lambda s: (s.start, s.end, s.unit))
     least = int(sum(beats.values()) * memory.interval(config)) if memory.bandwidth else 0
     shared = max(0, least - end)
     return Estimate(
         layer=layer, config=config, tiles=tiles, memory=memory, cycles=setup + end + shared,
-        busy=busy, beats=beats, timeline=tuple(spans),
+        busy=_busy(nest), beats=beats, timeline=tuple(spans),
         stalls=machine.idle + Stalls(memory=shared, setup=setup))
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from hqdm.cycles.run import DEFAULT_MEMORY, run
+from hqdm.cycles.run import DEFAULT_MEMORY, at_least, run
 from hqdm.cycles.timing import bank_ready
 from hqdm.spec.config import PRESETS, Config
 from hqdm.spec.fixed import NIBBLE, nibbles, required_operand_bits
@@ -128,19 +128,22 @@ def candidates(layer: Layer, config: Config) -> Iterator[TilePlan]:
 @lru_cache(maxsize=4096)
 def _best(layer: Layer, config: Config) -> TilePlan | None:
     """Of the plans of least estimated cost, that of least cost in the cycle model."""
-    cheapest = sorted(candidates(layer, config), key=lambda c: c.cycles)[:FINALISTS]
-    measured = [(_measured(layer, config, tiles), tiles) for tiles in cheapest]
-    if not measured:
-        return None
-    (_, cycles), best = min(measured, key=lambda m: m[0][0])
-    return replace(best, cycles=cycles)
+    best: TilePlan | None = None
+    least = 0
+    for tiles in sorted(candidates(layer, config), key=lambda c: c.cycles)[:FINALISTS]:
+        tiles = replace(tiles, cycles=0)
+        if best and _cost(*at_least(layer, config, tiles)) >= least:
+            continue
+        found = run(layer, config, tiles, DEFAULT_MEMORY)
+        cost = _cost(found.cycles, found.beats)
+        if not best or cost < least:
+            best, least = replace(tiles, cycles=found.cycles), cost
+    return best
 
 
-def _measured(layer: Layer, config: Config, tiles: TilePlan) -> tuple[int, int]:
-    """Cost and cycles of a plan."""
-    found = run(layer, config, replace(tiles, cycles=0), DEFAULT_MEMORY)
-    traffic = found.beats["load"] + found.beats["weight"]
-    return found.cycles + traffic // TRAFFIC_WEIGHT, found.cycles
+def _cost(cycles: int, beats: dict[str, int]) -> int:
+    """What the best plan has least of: cycles, and a little for traffic."""
+    return cycles + (beats["load"] + beats["weight"]) // TRAFFIC_WEIGHT
 
 
 def plan(layer: Layer, config: Config) -> TilePlan:

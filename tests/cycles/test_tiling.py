@@ -5,7 +5,15 @@ from dataclasses import replace
 
 import pytest
 
-from hqdm.cycles.tiling import hardware_order, plan, rotation_words, tile_source_rows, word_count
+from hqdm.cycles.run import DEFAULT_MEMORY, at_least, run
+from hqdm.cycles.tiling import (
+    candidates,
+    hardware_order,
+    plan,
+    rotation_words,
+    tile_source_rows,
+    word_count,
+)
 from hqdm.golden.random import random_layer
 from hqdm.spec import Layer, Load, Multiply, config_by_name
 from hqdm.spec.fixed import nibbles, required_operand_bits
@@ -99,3 +107,18 @@ def test_free_bounds_need_a_bit_more():
         plan(layer, config_by_name("n16"))
     for changes in ({"bits": 3}, {"order": 5}, {"ranged": False}, {"width": 32, "upsample": 2}):
         plan(replace(layer, load=replace(load, **changes)), config_by_name("n16"))
+
+
+@pytest.mark.parametrize("name", ["n4", "n16"])
+def test_no_plan_takes_fewer_cycles_than_its_bound(name):
+    """A plan whose bound is above the best one's cost is not followed; so the bound must be one."""
+    config, draw = config_by_name(name), random.Random(5)
+    close = 0
+    for _ in range(30):
+        layer = replace(random_layer(draw, config), name="")
+        for tiles in list(candidates(layer, config))[:4]:
+            least, beats = at_least(layer, config, tiles)
+            found = run(layer, config, tiles, DEFAULT_MEMORY)
+            assert least <= found.cycles and beats == found.beats
+            close += least > 0.5 * found.cycles
+    assert close > 20       # it would say nothing if it were far below
