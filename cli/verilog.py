@@ -13,6 +13,9 @@ from hqdm.spec.config_file import read_config
 def verilog(
     output: Annotated[Path, typer.Option("-o", "--output", help="Verilog file to write.")],
     config: ConfigFile = "n16",
+    prefix: Annotated[str | None, typer.Option(
+        help="Name of the top module, with which the names of the others begin; "
+             "hqdm_ and the configuration's name if not given.", show_default=False)] = None,
     as_json: Json = False,
 ) -> None:
     """Write the Verilog of a core.
@@ -21,7 +24,7 @@ def verilog(
     """
     chosen = read_config(config)
     from hqdm.rtl.generate import write_verilog
-    description = write_verilog(chosen, output)
+    description = write_verilog(chosen, output, prefix=prefix)
     del description["ports"], description["registers"]
     print_values({"output": str(output), "sidecar": f"{output}.json"} | description, as_json)
 

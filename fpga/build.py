@@ -12,7 +12,7 @@ from hqdm.fpga.devices import RESOURCES, ROUTERS, SPEEDS, Device
 from hqdm.fpga.place import Progress, place_and_route
 from hqdm.fpga.synthesis import Design, Netlist, synthesise
 from hqdm.fpga.tools import NEXTPNR, YOSYS, Tools, tool_version
-from hqdm.rtl.generate import TOP, generate_cached
+from hqdm.rtl.generate import generate_cached, top_name
 from hqdm.spec import Config
 
 MAX_SEED = 2**31 - 1
@@ -62,7 +62,7 @@ class Options:
 
 def core_design(config: Config) -> Design:
     """The core of `config`."""
-    return Design(config.name, generate_cached(config), TOP)
+    return Design(config.name, generate_cached(config), top_name(config))
 
 
 def shortage(area: dict[str, Any], device: Device) -> list[str]:

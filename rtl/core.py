@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from amaranth import *
-from amaranth.lib.wiring import In, Out, connect, flipped
+from amaranth.lib.wiring import In, Out, connect
 
 from hqdm.rtl.bus.reader import AxiReader
 from hqdm.rtl.bus.registers import RegisterBank
@@ -51,6 +51,20 @@ def _add(m, reset, name: str, component: Any, also=False) -> Any:
 Add = Callable[..., Any]    # `_add` with its first two arguments
 
 
+def _border(m, awake, inner: Any, outer: Any) -> None:
+    """Connect a bus of the core to its port; in reset no transfer is offered, seen or accepted.
+
+    The reset acts a cycle late: until then the core would go on with what it had begun, and lose
+    what it was given.
+    """
+    for name, member in inner.signature.members.items():
+        source, target = getattr(inner, name), getattr(outer, name)
+        if member.flow is In:
+            source, target = target, source
+        handshake = name.endswith(("valid", "ready"))
+        m.d.comb += target.eq(source & awake if handshake else source)
+
+
 class Core(Component):
     """Everything of docs/architecture.md: one layer per START, the same program for every timestep.
 
@@ -60,7 +74,7 @@ class Core(Component):
 
     Members
     -------
-    aclk, aresetn: clock and synchronous active-low reset, registered: it acts a cycle later.
+    aclk, aresetn: clock and synchronous active-low reset of at least one cycle.
     interrupt: level, high while an enabled end-of-layer interrupt is pending.
     s_axil: registers. m_axi_load, m_axi_weight: read masters. m_axi_store: read and write master.
     """
@@ -85,11 +99,11 @@ class Core(Component):
         reset = Signal(init=1, name="_reset")
         m.d.sync += reset.eq(~self.aresetn)
         m.d.comb += ClockSignal().eq(self.aclk)
-        add = partial(_add, m, reset)
+        add, border = partial(_add, m, reset), partial(_border, m, self.aresetn & ~reset)
         registers = add("registers", RegisterBank())
         control = add("control", Controller(self._config))
-        connect(m, flipped(self.s_axil), registers.axil)
-        engines = self._engines(m, add, control)
+        border(registers.axil, self.s_axil)
+        engines = self._engines(m, add, border, control)
         fetch = self._fetch(m, add, registers, control)
         units = self._units(m, add, control, fetch, engines)
         self._connect_memory(m, control, fetch, units, engines)
@@ -97,7 +111,7 @@ class Core(Component):
         self._count(m, add, registers, control, units, engines)
         return m
 
-    def _engines(self, m, add: Add, control: Controller) -> Engines:
+    def _engines(self, m, add: Add, border: Callable[..., None], control: Controller) -> Engines:
         """The four AXI engines; they report faults and obey `abort`."""
         config = self._config
         engines = Engines(
@@ -106,13 +120,11 @@ class Core(Component):
             weight=add("weight_reader", AxiReader(config, max(64, 2 * config.n))),
             store_read=add("store_reader", AxiReader(config)),
             store_write=add("writer", AxiWriter(config)))
-        connect(m, engines.load.axi, flipped(self.m_axi_load))
-        connect(m, engines.weight.axi, flipped(self.m_axi_weight))
+        border(engines.load.axi, self.m_axi_load)
+        border(engines.weight.axi, self.m_axi_weight)
         # one port for both: three channels are the reader's, the other two the writer's
-        for engine in (engines.store_read, engines.store_write):
-            for name, member in engine.axi.signature.members.items():
-                inner, outer = getattr(engine.axi, name), getattr(self.m_axi_store, name)
-                m.d.comb += inner.eq(outer) if member.flow is In else outer.eq(inner)
+        border(engines.store_read.axi, self.m_axi_store)
+        border(engines.store_write.axi, self.m_axi_store)
         for name, engine in engines._asdict().items():
             report = control.engine(name)
             m.d.comb += [

@@ -16,7 +16,6 @@ from hqdm.rtl.verilog_text import improve
 from hqdm.spec.config import Config
 from hqdm.spec.registers import REGISTERS
 
-TOP = "hqdm_core"
 # When this process began: sources edited later are not what it generates from.
 _SOURCES = files_hash(
     file for folder in ("rtl", "spec") for file in (ROOT / folder).rglob("*.py"))
@@ -28,30 +27,51 @@ def to_verilog(component: Any, name: str) -> str:
         component, name=name, emit_src=False, strip_internal_attrs=True))
 
 
-def generate(config: Config) -> str:
-    """Verilog text of the core for `config`; the top module is `hqdm_core`."""
+def top_name(config: Config, prefix: str | None = None) -> str:
+    """The core's top module; the names of all other modules begin with it and a dot.
+
+    Parameters
+    ----------
+    prefix: the name; by default that of `config` after `hqdm_`, so that cores of different
+        configurations stand in one design.
+
+    Raises
+    ------
+    ValueError: `prefix` is no simple identifier of Verilog.
+    """
+    if prefix is None:
+        return "hqdm_" + re.sub(r"[^A-Za-z0-9_]", "_", config.name)
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", prefix):
+        raise ValueError(f"--prefix: wanted letters, digits and _, no digit first, got {prefix!r}")
+    return prefix
+
+
+def generate(config: Config, prefix: str | None = None) -> str:
+    """Verilog text of the core for `config`, with the top module `top_name(config, prefix)`."""
     from hqdm.rtl.core import Core
-    return to_verilog(Core(config), TOP)
+    return to_verilog(Core(config), top_name(config, prefix))
 
 
-def generate_cached(config: Config, cache: Path | None = None) -> str:
-    """`generate(config)`, kept in the build cache under the hash of rtl/, spec/ and `config`.
+def generate_cached(config: Config, cache: Path | None = None, prefix: str | None = None) -> str:
+    """`generate(...)`, kept in the build cache under the hash of rtl/, spec/ and what is asked.
 
     Parameters
     ----------
     cache: directory of the build cache; by default `hqdm.kit.cache.cache_root()`.
+    prefix: see `top_name`.
     """
+    top = top_name(config, prefix)
     fields = json.dumps(asdict(config), sort_keys=True)
-    key = content_hash(_SOURCES, fields, version("amaranth"))
+    key = content_hash(_SOURCES, fields, top, version("amaranth"))
 
     def make(directory: Path) -> None:
-        (directory / f"{TOP}.v").write_text(generate(config), encoding="utf-8")
+        (directory / "core.v").write_text(generate(config, prefix), encoding="utf-8")
 
     path = build_once(f"verilog-{config.name}-{key}", make, cache)
-    return (path / f"{TOP}.v").read_text(encoding="utf-8")
+    return (path / "core.v").read_text(encoding="utf-8")
 
 
-def ports(text: str, top: str = TOP) -> list[dict[str, Any]]:
+def ports(text: str, top: str) -> list[dict[str, Any]]:
     """Name, direction and width of every port of module `top` in Verilog `text`.
 
     Raises
@@ -67,22 +87,23 @@ def ports(text: str, top: str = TOP) -> list[dict[str, Any]]:
             for direction, msb, name in found]
 
 
-def sidecar(config: Config, text: str) -> dict[str, Any]:
+def sidecar(config: Config, text: str, top: str) -> dict[str, Any]:
     """What a user of the Verilog `text` needs to know: configuration, hashes, ports, registers."""
     return {
-        "top": TOP,
+        "top": top,
         "config": asdict(config),
         "config_hash": f"0x{config.hash:08x}",
         "verilog_sha256": hashlib.sha256(text.encode()).hexdigest(),
-        "ports": ports(text),
+        "ports": ports(text, top),
         "registers": [asdict(register) for register in REGISTERS],
     }
 
 
-def write_verilog(config: Config, output: Path, cache: Path | None = None) -> dict[str, Any]:
+def write_verilog(config: Config, output: Path, cache: Path | None = None,
+                  prefix: str | None = None) -> dict[str, Any]:
     """Write `output` and `output`.json, each by rename; returns the sidecar."""
-    text = generate_cached(config, cache)
-    description = sidecar(config, text)
+    text = generate_cached(config, cache, prefix)
+    description = sidecar(config, text, top_name(config, prefix))
     write_atomically(output, text)
     write_atomically(Path(f"{output}.json"), json.dumps(description, indent=2) + "\n")
     return description

@@ -4,9 +4,10 @@ import re
 from collections import Counter
 from itertools import groupby
 
+from hqdm.rtl.verilog_choices import continuous
+
 _ZERO_MEMORY = re.compile(r"  initial begin\n(?:    \S+\[\d+\] = \d+'[hd]0+;\n)+  end\n")
 _FIELD = re.compile(r"^  wire (?:\[\d+:0\] )?(\\[^ ]*[.\[][^ ]*) ;\n", re.M)
-_CONSTANT_PROCESS = re.compile(r"^  always @\*\n    (\S[^;\n]*;)$", re.M)
 _REGISTER = re.compile(r"^  (always @\(posedge \S+\))\n    (\S+)  ?<= (\\\S+ );\n", re.M)
 _PROCESS = re.compile(r"^  always @\* begin\n    if \(\\\S+ \) begin end\n(.*?)^  end\n",
                       re.M | re.S)
@@ -14,20 +15,6 @@ _TARGET = re.compile(r"^( *)(\\\S+ ) ?(\[[^\]]*\] )?= ", re.M)
 _DECLARATION = re.compile(r"^  reg (?:\[\d+:0\] )?(\\\S+ );\n", re.M)
 _CONCATENATION = re.compile(r"\{ ([^{}]*) \}")
 _SINGLE = re.compile(r"begin\n *([^;\n]*;)\n *end\n")
-
-
-def _guard_constant_processes(module: str) -> str:
-    """`module` with its `always @* x = constant;` made sensitive to a variable set at time 0.
-
-    Yosys writes the constant part of a signal so, and a simulator never runs a process that has
-    no input. Its other processes have the same guard.
-    """
-    if not _CONSTANT_PROCESS.search(module):
-        return module
-    module = _CONSTANT_PROCESS.sub(
-        r"  always @* begin\n    if (constant_guard) begin end\n    \1\n  end", module)
-    return re.sub(r"^(module [^;]*;\n)", r"\1  reg constant_guard = 0;\n", module, count=1,
-                  flags=re.M)
 
 
 def _drop_fields(module: str) -> str:
@@ -93,5 +80,5 @@ def improve(text: str) -> str:
     and one line per word would be a quarter of the text.
     """
     modules = re.split(r"(?<=^endmodule\n)", _replicate(_ZERO_MEMORY.sub("", text)), flags=re.M)
-    return "".join(_guard_constant_processes(_clock_processes(_drop_fields(module)))
+    return "".join(continuous(_clock_processes(_drop_fields(module)))
                    for module in modules)

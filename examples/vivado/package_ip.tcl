@@ -14,14 +14,22 @@ lassign $argv verilog folder
 set version 1.0
 set buses {s_axil slave  m_axi_load master  m_axi_weight master  m_axi_store master}
 
+# the top module is called after the configuration; what hqdm writes beside the Verilog names it
+set sidecar [open $verilog.json]
+if {![regexp {"top": "([A-Za-z0-9_]+)"} [read $sidecar] -> top]} {
+    puts stderr "package_ip.tcl: wanted the name of the top module in $verilog.json, found none"
+    exit 2
+}
+close $sidecar
+
 create_project -in_memory -part xczu7ev-ffvc1156-2-e
 read_verilog $verilog
-set_property top hqdm_core [current_fileset]
+set_property top $top [current_fileset]
 update_compile_order -fileset sources_1
 ipx::package_project -root_dir $folder -vendor hqdm -library accelerators -taxonomy /UserIP \
     -import_files -set_current true
 set core [ipx::current_core]
-set_property -dict [list name hqdm_core version $version display_name "HQ-DM accelerator" \
+set_property -dict [list name $top version $version display_name "HQ-DM accelerator" \
     description "4-bit latent-diffusion accelerator"] $core
 
 # what inference made of the ports is replaced

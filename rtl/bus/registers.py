@@ -66,10 +66,8 @@ class RegisterBank(Component):
 
     def elaborate(self, platform):
         m = Module()
-        awake = Signal()        # nothing is accepted in reset
-        m.d.sync += awake.eq(1)
-        self._read(m, awake)
-        write, address, value, strobe = self._accept_write(m, awake)
+        self._read(m)
+        write, address, value, strobe = self._accept_write(m)
         for register in OTHERS:
             if register.access != "ro":
                 selected = Signal(name=f"{register.name}_selected")
@@ -77,12 +75,12 @@ class RegisterBank(Component):
                 self._apply(m, register, selected, value, strobe)
         return m
 
-    def _read(self, m, awake):
+    def _read(self, m):
         """AR and R channels."""
         axi, reading, wait = self.axil, Signal(), Signal()
         address = Signal(REGISTER_SPACE_BITS - 2)
         counter = Signal(len(address))
-        m.d.comb += [axi.arready.eq(awake & ~reading & ~axi.rvalid),
+        m.d.comb += [axi.arready.eq(~reading & ~axi.rvalid),
                      counter.eq(address - FIRST_COUNTER)]
         with m.If(axi.arvalid & axi.arready):
             m.d.sync += [reading.eq(1), address.eq(axi.araddr[2:])]
@@ -103,14 +101,14 @@ class RegisterBank(Component):
             with m.If(counter < len(COUNTERS)):
                 m.d.sync += [axi.rresp.eq(OKAY), axi.rdata.eq(self.counter_value)]
 
-    def _accept_write(self, m, awake):
+    def _accept_write(self, m):
         """AW, W and B channels; returns "write now", word address, value and strobes."""
         axi = self.axil
         have_address, have_data, write = Signal(), Signal(), Signal()
         address, value, strobe = Signal(REGISTER_SPACE_BITS - 2), Signal(32), Signal(4)
         m.d.comb += [
-            axi.awready.eq(awake & ~have_address),
-            axi.wready.eq(awake & ~have_data),
+            axi.awready.eq(~have_address),
+            axi.wready.eq(~have_data),
             write.eq(have_address & have_data & ~axi.bvalid),
         ]
         with m.If(axi.bready):

@@ -4,7 +4,7 @@ import platform
 from pathlib import Path
 
 from hqdm.kit.cache import build_once, content_hash, files_hash
-from hqdm.rtl.generate import TOP, generate_cached
+from hqdm.rtl.generate import generate_cached, top_name
 from hqdm.sim.verilator import WAIVERS, machine_key, run_tool, verilator_root, verilator_version
 from hqdm.spec.config import Config
 
@@ -76,4 +76,4 @@ def build_verilog(verilog: str, top: str, cache: Path | None = None) -> Path:
 
 def build(config: Config, cache: Path | None = None) -> Path:
     """Path of the shared library for the core of `config`, built if it is not in the cache."""
-    return build_verilog(generate_cached(config, cache), TOP, cache)
+    return build_verilog(generate_cached(config, cache), top_name(config), cache)
