@@ -75,10 +75,21 @@ class _Widths:
         if constant := _CONSTANT.fullmatch(expression):
             value = int(constant[3], {"b": 2, "h": 16, "d": 10}[constant[2]])
             return f"{high + 1 - low}'h{value >> low & (1 << high + 1 - low) - 1:x}"
-        assert not expression.startswith("{"), f"wanted all of {expression}"
+        if expression.startswith("{"):
+            return self._part_of_items(_items(expression), high, low)
         name, (_, first) = self.bits(expression)
         high, low = high + first, low + first
         return _ended(name) + (f"[{high}]" if high == low else f"[{high}:{low}]")
+
+    def _part_of_items(self, items: list[str], high: int, low: int) -> str:
+        """Bits high..low of a concatenation: a concatenation of what it takes of each item."""
+        parts, end = [], sum(map(self.width, items))
+        for item in items:
+            begin = end - self.width(item)
+            if begin <= high and low < end:
+                parts.append(self.part(item, (min(high, end - 1) - begin, max(low, begin) - begin)))
+            end = begin
+        return parts[0] if len(parts) == 1 else f"{{ {', '.join(parts)} }}"
 
 
 def _ended(expression: str) -> str:
@@ -88,20 +99,22 @@ def _ended(expression: str) -> str:
 
 def _items(concatenation: str) -> list[str]:
     """What `concatenation` joins, the highest bits first."""
-    return re.split(r",\s*", concatenation[1:-1].strip())
+    return re.split(r",\s*", concatenation.strip()[1:-1].strip())
 
 
 def _assigns(line: str, widths: _Widths) -> list[_Assign]:
-    """An assignment, one for each item if both sides are concatenations."""
+    """An assignment, or one for each item that the left side joins."""
     found = _ASSIGNMENT.fullmatch(line)
     assert found, f"wanted an assignment, got {line!r}"
-    left, right = found[1].rstrip() if found[1].startswith("{") else found[1], found[2]
+    left, right = found.groups()
     if not left.startswith("{"):
         return [_Assign(*widths.bits(left), right)]
-    targets, values = _items(left), _items(right)
-    assert list(map(widths.width, targets)) == list(map(widths.width, values)), line
-    return [_Assign(*widths.bits(target), value)
-            for target, value in zip(targets, values, strict=True)]
+    targets, end, assigns = _items(left), widths.width(left.rstrip()), []
+    for target in targets:
+        begin = end - widths.width(target)
+        assigns.append(_Assign(*widths.bits(target), widths.part(right, (end - 1, begin))))
+        end = begin
+    return assigns
 
 
 class _Parser:
@@ -161,10 +174,9 @@ def _test(selector: str, label: str) -> str:
     """Whether `selector` is `label`, in which `?` stands for any bit."""
     if label == "default":
         return "1'h1"
-    width, base, digits = re.fullmatch(r"(\d+)'([bh])(.*)", label).groups()
-    if "?" not in digits:
+    if "?" not in label:
         return f"{selector} == {label}"
-    assert base == "b", f"wanted a binary pattern, got {label}"
+    width, digits = label.split("'b")
     mask = "".join("0" if digit == "?" else "1" for digit in digits)
     return f"({selector} & {width}'b{mask}) == {width}'b{digits.replace('?', '0')}"
 
@@ -180,8 +192,8 @@ def _names(statements: Sequence[_Statement]) -> Iterator[_Assign]:
 
 
 def _choice(condition: str, yes: str, no: str) -> str:
-    """`condition ? yes : no`, as short as it can be."""
-    if condition == "1'h1" or yes == no:
+    """`condition ? yes : no`, as short as it can be; `no` is empty after all that there is."""
+    if condition == "1'h1" or yes == no or not no:
         return yes
     if (yes, no) == ("1'h1", "1'h0"):
         return condition

@@ -12,8 +12,9 @@ FOLDERS = ("spec", "kit", "golden", "rtl", "learn", "cycles", "firmware", "fpga"
 ACROSS = """
 cli/sample_rtl firmware/device/base firmware/device/shipped formal/command formal/methods
 formal/properties fpga/interrupt golden/store/stages imports layout learn/evaluation/sensitivity
-rtl/load/hadamard_cells sim/accumulator sim/array sim/cells sim/core sim/device sim/estimator
-sim/faults sim/hadamard sim/layer_command sim/lint sim/quantiser sim/random_layers sim/store wheel
+rtl/load/hadamard_cells sim/accumulator sim/array sim/cells sim/core sim/device sim/edges
+sim/estimator sim/faults sim/hadamard sim/icarus sim/layer_command sim/lint sim/quantiser
+sim/random_layers sim/store wheel
 """
 UNTESTED = """
 bench/build_times bench/full_size bench/hadamard_adders bench/quality_cells bench/quality_report

@@ -16,7 +16,7 @@ from hqdm.golden.carrier import Carrier
 from hqdm.golden.load.operands import load_operands
 from hqdm.golden.load.prepare import prepare
 from hqdm.golden.load.quantise import quantise
-from hqdm.golden.multiply.product import PRODUCT_BITS
+from hqdm.golden.multiply.product import PRODUCT_BITS, row_totals
 from hqdm.golden.stages import LayerParameters
 from hqdm.golden.store.gate import gate
 from hqdm.golden.store.residual import combine
@@ -61,8 +61,9 @@ def head_factors(node: Node, parameters: LayerParameters, sources: Sequence[Carr
     """Row factors int16 (rows, 1) of every head, of prepared sources (1, C, rows, 1)."""
     heads = node.layer.multiply.heads
     operands = load_operands(node.layer, parameters.base, sources, timestep)
-    totals = operands[0].unflatten(0, (heads, -1)).sum(1)       # (heads, rows, 1)
-    return list(row_factors(totals.clamp(min=1 << parameters.guard), parameters.guard))
+    probabilities = operands[0].squeeze(2).unflatten(0, (heads, -1))    # (heads, keys, rows)
+    totals = row_totals(probabilities, parameters.guard)
+    return list(row_factors(totals, parameters.guard).unsqueeze(2))
 
 
 def finished(node: Node, parameters: LayerParameters, outputs: Sequence[Tensor], timestep: int,

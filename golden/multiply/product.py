@@ -12,13 +12,22 @@ from hqdm.spec.fixed import symmetric_max
 PRODUCT_BITS = 8
 
 
+def row_totals(probabilities: Tensor, guard: int) -> Tensor:
+    """Sums over the keys of quantised probabilities: int64 (..., keys, rows) -> (..., rows).
+
+    At least 2**guard, the smallest that has a row factor: rows without any probability above half
+    a step are zero.
+    """
+    return probabilities.sum(-2).clamp(min=1 << guard)
+
+
 def product_sums(layer: Layer, parameters: LayerParameters, operands: Tensor, weights: Tensor,
                  timestep: int) -> tuple[Tensor, Tensor | None]:
     """(sums, row totals): exact, by one matrix product per image and head.
 
     scores: acc[h keys + j, i] = sum over d of q[h size + d, i] * k[h size + d, j]; no totals.
-    mix: acc[h size + d, i] = sum over j of p[h keys + j, i] * v[h size + d, j], and the totals
-    sum over j of p, at least 2**guard: rows without any probability above half a step are zero.
+    mix: acc[h size + d, i] = sum over j of p[h keys + j, i] * v[h size + d, j], and
+    `row_totals` of p.
 
     Parameters
     ----------
@@ -39,7 +48,7 @@ def product_sums(layer: Layer, parameters: LayerParameters, operands: Tensor, we
     if layer.multiply.product == "scores":
         w = w.transpose(2, 3)
     else:
-        totals = u.sum(2).clamp(min=1 << parameters.guard)
+        totals = row_totals(u, parameters.guard)
     dtype = exact_dtype(layer.load.quant_max * limit * layer.depth)
     with torch.autocast(u.device.type, enabled=False):
         acc = torch.matmul(w.to(dtype), u.to(dtype))        # (B, h, out, N)

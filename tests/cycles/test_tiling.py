@@ -87,6 +87,37 @@ def test_chunks_hold_whole_rotation_blocks():
     assert tiles.chunk_words == 16 and tiles.chunks == 2    # 64 channels are 16 words of 4
 
 
+def linear(rows, channels):
+    return Layer(name="linear", load=Load(channels=(channels,), height=rows, width=1),
+                 multiply=Multiply(op="linear", out_channels=4))
+
+
+def test_a_plan_fills_the_buffers_to_the_last_word_and_no_further():
+    """n4: 256 accumulators and 1024 operand words a half; 256 rows of 4 words are just that."""
+    config = config_by_name("n4")
+    assert (config.acc_words, config.buffer_words) == (256, 1024)
+    for rows, words in ((256, 4), (257, 4), (256, 5), (512, 2), (1024, 1), (255, 4)):
+        plans = {(t.tile_rows, t.chunk_words) for t in candidates(linear(rows, 4 * words), config)}
+        assert plans
+        assert all(tile <= 256 and tile * chunk <= 1024 for tile, chunk in plans)
+        assert ((rows, words) in plans) == (rows <= 256 and rows * words <= 1024)
+
+
+def test_a_row_fills_the_buffers_to_the_last_word_and_no_further():
+    """A tile is a row at least: 256 pixels of 4 words go into n4, 257 pixels or 5 words do not."""
+    def row(width, words):
+        load = Load(channels=(4 * words,), height=1, width=width)
+        return Layer(name="row", load=load, multiply=Multiply(op="conv1x1", out_channels=4))
+
+    config = config_by_name("n4")
+    full = plan(row(256, 4), config)
+    assert full.plane_words * full.chunk_words <= config.buffer_words
+    assert (1, 4) in {(t.tile_rows, t.chunk_words) for t in candidates(row(256, 4), config)}
+    assert {t.chunk_words for t in candidates(row(256, 5), config)} == {1, 2, 3}
+    with pytest.raises(ValueError, match=r"needs 257 accumulator words \(has 256\)"):
+        plan(row(257, 4), config)
+
+
 def test_refusal_names_need_and_a_preset_that_does():
     with pytest.raises(ValueError, match=(
             r"conv: does not fit n4: the smallest tile needs 400 accumulator words \(has 256\), "

@@ -35,6 +35,21 @@ def test_a_tensor_of_shifts_broadcasts():
     assert rhe(v, shifts).tolist() == wanted
 
 
+def test_a_tensor_of_shifts_rounds_as_each_shift_alone():
+    """Ties and their neighbours of both signs, for every pair of shifts that stand together."""
+    shifts = torch.arange(63)
+    unit = torch.ones_like(shifts) << (shifts - 1).clamp(min=0)         # half of one
+    odd = torch.arange(-9, 10, 2)[:, None, None]
+    v = (odd * unit + ints(-1, 0, 1)[:, None])[..., 1:60]               # what fits into int64
+    shifts = shifts[1:60]
+    got = rhe(v, shifts)
+    assert torch.equal(got, torch.stack(
+        [rhe(v[..., k].contiguous(), int(s)) for k, s in enumerate(shifts)], -1))
+    assert got.flatten().tolist() == [
+        round(Fraction(x, 1 << s)) for x, s in zip(
+            v.flatten().tolist(), shifts.expand_as(v).flatten().tolist(), strict=True)]
+
+
 @pytest.mark.parametrize("bits", [16, 24])
 def test_saturate_clamps_to_the_signed_range(bits):
     high = (1 << (bits - 1)) - 1

@@ -1,5 +1,7 @@
 """Controller: the states of a layer, faults by priority, drain, watchdog, soft reset."""
 
+from itertools import combinations
+
 import pytest
 from amaranth.sim import Simulator
 
@@ -100,6 +102,42 @@ def test_an_engine_fault_is_latched_and_drained(name, decerr):
         assert bench.status(ctx) == {Status.FAULT}
         await bench.start(ctx)              # the next START forgets it
         assert ctx.get(dut.fault_code) == Fault.NONE
+
+    bench.run(body)
+
+
+# every condition that ends a running layer, in the order in which they are reported
+CONDITIONS = (*ENGINES, "operand_overflow", "sum_overflow")
+
+
+@pytest.mark.parametrize(("first", "second"), list(combinations(CONDITIONS, 2)))
+def test_of_two_faults_in_one_cycle_the_first_is_reported(first, second):
+    bench = Bench()
+    dut = bench.dut
+
+    def signal(name):
+        return dut.engine(name).fault if name in ENGINES else getattr(dut, name)
+
+    def expected(name):
+        """Code and address; each engine has an address of its own."""
+        if name in ENGINES:
+            return ENGINES[name][0], 0x100 * (1 + list(ENGINES).index(name))
+        return {"operand_overflow": (Fault.OPERAND_OVERFLOW, CONFIG.buffer_words),
+                "sum_overflow": (Fault.ACCUMULATOR_OVERFLOW, CONFIG.acc_words)}[name]
+
+    async def body(ctx):
+        for name in ENGINES:
+            ctx.set(dut.engine(name).address, expected(name)[1])
+        for together in ((first, second), (first,), (second,)):
+            await bench.start(ctx)
+            for name in together:
+                ctx.set(signal(name), 1)
+            await ctx.tick()
+            for name in together:
+                ctx.set(signal(name), 0)
+            found = ctx.get(dut.fault_code), ctx.get(dut.fault_address)
+            assert found == expected(together[0])
+            await bench.drained(ctx)
 
     bench.run(body)
 

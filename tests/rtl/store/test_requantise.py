@@ -87,6 +87,49 @@ def test_requantise_equals_golden(channel_shift, step_multiplier, step_shift, re
     assert rtl(x, settings, mode) == golden(x, settings, mode)
 
 
+@pytest.mark.parametrize("name", ["channel_shift", "step_shift"])
+def test_every_shift_to_the_last_bit(name):
+    """One lane, and few values at a shift, of a size that the shift leaves three bits of."""
+    dut, generator = Requantise(1), torch.Generator().manual_seed(3)
+    counts, got, wanted = 8, [], []
+    most = 31 if name == "channel_shift" else 23        # bits of a sum, and of a mid
+
+    async def one_shift(ctx, shift):
+        multiplier = 65535 if shift + 3 > most else 1
+        size = min(most, shift + 3 - (multiplier.bit_length() if multiplier > 1 else 0))
+        sums = torch.randint(-(1 << size), 1 << size, (counts,), generator=generator)
+        settings = {"channel_shift": 0, "step_multiplier": 1, "step_shift": 0, name: shift}
+        channel = multiplier if name == "channel_shift" else 1
+        settings["step_multiplier"] = 1 if name == "channel_shift" else multiplier
+        mid = channel_scale(sums.reshape(-1, 1, 1), torch.full((counts,), channel),
+                            settings["channel_shift"])
+        y = step_scale(mid, settings["step_multiplier"], settings["step_shift"])
+        wanted.append(y.flatten().tolist())
+        for key, value in settings.items():
+            ctx.set(getattr(dut, key), value)
+        ctx.set(dut.multipliers, [channel])
+        got.append([])
+        for cycle in range(counts + dut.latency):
+            ctx.set(dut.sums, [int(sums[min(cycle, counts - 1)])])
+            if cycle >= dut.latency:
+                got[-1] += list(ctx.get(dut.o))
+            await ctx.tick()
+
+    async def testbench(ctx):
+        ctx.set(dut.residual_shift, RESIDUAL_SHIFT)
+        for shift in range(MAX_SHIFT + 1):
+            await one_shift(ctx, shift)
+
+    sim = Simulator(dut)
+    sim.add_clock(1e-6)
+    sim.add_testbench(testbench)
+    sim.run()
+    assert got == wanted
+    # a shift that acted as its neighbour would be seen, up to the largest that leaves anything
+    last = MAX_SHIFT if name == "channel_shift" else 38
+    assert all(len(set(values)) > 2 for values in wanted[:last + 1])
+
+
 def plain(sums: torch.Tensor, factors: torch.Tensor | None = None) -> dict:
     """M = 1, no bias, no second operand; junk where there is no factor."""
     zeros = torch.zeros_like(sums)
