@@ -8,7 +8,9 @@ from typing import Annotated
 import typer
 
 from hqdm.cli.config_option import ConfigFile
+from hqdm.cli.output_option import DASH, aside
 from hqdm.cli.printing import Json
+from hqdm.kit.files import check_writable
 
 
 def parse_bandwidth(text: str | None) -> Fraction | None:
@@ -51,10 +53,12 @@ def cycles(
     layers: Annotated[bool, typer.Option(
         "--layers", help="A row for every layer, not only the worst.")] = False,
     output: Annotated[Path | None, typer.Option(
-        "-o", "--output", help="Report to write: .html, or plots as .png or .svg.",
+        "-o", "--output", callback=aside,
+        help=f"Report to write: .html, or plots as .png or .svg. {DASH}",
         show_default=False)] = None,
     trace: Annotated[Path | None, typer.Option(
-        help="Timeline to write, for ui.perfetto.dev.", show_default=False)] = None,
+        callback=aside, help=f"Timeline to write, for ui.perfetto.dev. {DASH}",
+        show_default=False)] = None,
     as_json: Json = False,
 ) -> None:
     """Cycles of one denoising step: one call of the network for --batch images."""
@@ -66,6 +70,8 @@ def cycles(
     if output is not None:
         from hqdm.cycles.report import check_report, write_report
         check_report("-o", output)
+    if trace is not None:
+        check_writable(trace)
     described = with_tokens(read_model(model), tokens)
     found = in_formats(shapes(described, size), described, weight_bits=weights,
                        activation_bits=activations, rotate=rotate, order=order)

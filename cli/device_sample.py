@@ -20,13 +20,15 @@ from hqdm.firmware.device.runner import DeviceNetwork
 from hqdm.firmware.device.session import DeviceSampler, added, summary
 from hqdm.firmware.device.state import SamplingState, StepRecord
 from hqdm.firmware.device.transport import Transport
+from hqdm.kit.files import is_plain
 from hqdm.spec import Config
 from hqdm.spec.shapes import shapes_of
 
 
-def beside(output: Path, ending: str) -> Path:
-    """The file `ending` beside a picture: grid.png.state, grid.png.mismatch."""
-    return output.with_name(f"{output.name}.{ending}")
+def beside(output: Path, ending: str) -> Path | None:
+    """The file `ending` beside a picture: grid.png.state, grid.png.mismatch; none beside what is
+    no plain file."""
+    return output.with_name(f"{output.name}.{ending}") if is_plain(output) else None
 
 
 def draw_on_device(path: Path, decoder: Path, output: Path, labels: list[int], *,
@@ -46,8 +48,8 @@ def draw(path: Path, decoder: Path, output: Path, labels: list[int], *, config: 
     the counters beside the cycle model at `clock` MHz into `report`.
 
     `transport` is to a core that is there; without one `devices` simulations of the RTL run side
-    by side, one call each, which changes the time alone. A state beside `output` is written after
-    every step and removed at the end.
+    by side, one call each, which changes the time alone. A state beside `output`, if that is a
+    plain file, is written after every step and removed at the end.
 
     Returns
     -------

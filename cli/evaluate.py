@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from hqdm.cli.printing import Json
+from hqdm.kit.console import make_console
+from hqdm.kit.files import check_writable, write_atomically
 from hqdm.kit.progress import StageBars
 
-WIDTH = 160     # of the table where there is no terminal
 DECODERS = ("decoder.safetensors", "autoencoder.safetensors")
 
 
@@ -63,7 +63,6 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Compare generated images with real ones, and networks with the first of them."""
-    from hqdm.kit.files import write_atomically
     from hqdm.learn.data.cifar10 import load_cifar10
     from hqdm.learn.evaluation.extractors import make_extractor
     from hqdm.learn.evaluation.run import Plan
@@ -71,6 +70,8 @@ def evaluate(
     from hqdm.learn.train.options import choose_device, tune
     device = choose_device(device)
     tune(device)
+    for name in ("evaluation.json", "grid.png"):
+        check_writable(out / name)
     plan = Plan(
         models=models, decoder=find_decoder(models[0], decoder), out=out, n=n, seed=seed,
         steps=steps, guidance=guidance, real=real, calls=calls, columns=columns, device=device,
@@ -91,9 +92,7 @@ def show(result: dict[str, Any], out: Path) -> None:
         drawn.add_column(column, no_wrap=True)
     for row in table(result):
         drawn.add_row(*row)
-    console = Console(markup=False, highlight=False)
-    if not console.is_terminal:
-        console.width = WIDTH
+    console = make_console()
     console.print(drawn)
     console.print(f"{caption(result)}; {result['seconds'] / 60:.1f} min", soft_wrap=True)
     console.print(f"{out / 'evaluation.json'}, {result['grid']}", soft_wrap=True)

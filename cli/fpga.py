@@ -7,7 +7,10 @@ from typing import Annotated
 import typer
 
 from hqdm.cli.config_option import ConfigFile
+from hqdm.cli.output_option import DASH, aside
 from hqdm.cli.printing import Json
+from hqdm.kit.console import make_console
+from hqdm.kit.files import STDOUT, check_writable, write_together
 from hqdm.kit.progress import Steps
 
 
@@ -29,7 +32,8 @@ def fpga(
     no_dsp: Annotated[bool, typer.Option(
         "--no-dsp", help="Make every product of LUTs.")] = False,
     output: Annotated[Path | None, typer.Option(
-        "-o", "--output", help="Folder for report.json and units.png.",
+        "-o", "--output", callback=aside,
+        help=f"Folder for report.json and units.png; of - the report alone. {DASH}",
         show_default=False)] = None,
     as_json: Json = False,
 ) -> None:
@@ -37,8 +41,6 @@ def fpga(
 
     Finished steps are kept: an interrupted command goes on where it was.
     """
-    from rich.console import Console
-
     from hqdm.fpga.build import Options, build, core_design
     from hqdm.fpga.chart import draw, headline, print_units
     from hqdm.fpga.devices import device_by_name
@@ -49,21 +51,25 @@ def fpga(
         seeds=seed or range(1, seeds + 1), speed=speed, clock=clock, router=router,
         jobs=jobs, use_dsp=not no_dsp)
     described = read_config(config)
+    files = [] if output is None else (
+        [output] if output == STDOUT else [output / "report.json", output / "units.png"])
+    for file in files:
+        check_writable(file)
     with Steps() as steps:
         result = build(core_design(described), chosen, options, steps)
-    if output is not None:
-        from hqdm.kit.files import write_atomically
-        write_atomically(output / "report.json", json.dumps(result, indent=1) + "\n")
-        write_atomically(output / "units.png", draw(result))
+    if files:
+        contents: list[str | bytes] = [json.dumps(result, indent=1) + "\n"]
+        contents += [draw(result) for _ in files[1:]]
+        write_together(dict(zip(files, contents, strict=True)))
     if as_json:
         print(json.dumps(result))
     else:
-        console = Console(markup=False, highlight=False)
+        console = make_console()
         for line in headline(result):
             console.print(line, soft_wrap=True)
         print_units(result, console)
         if output is not None:
-            console.print(f"wrote {output}/report.json, {output}/units.png", soft_wrap=True)
+            console.print(f"wrote {', '.join(map(str, files))}", soft_wrap=True)
     if result.get("shortage"):
         raise ValueError(f"{result['config']} does not fit {device}: "
                          f"{', '.join(result['shortage'])}")

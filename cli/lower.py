@@ -6,7 +6,9 @@ from typing import Annotated, Any
 
 import typer
 
+from hqdm.cli.output_option import DASH, aside
 from hqdm.cli.printing import Json, print_values
+from hqdm.kit.files import check_writable, is_plain
 from hqdm.kit.progress import StageBars
 
 CALIBRATION_SEED, CHECK_SEED = 1_000_001, 1_000_002
@@ -16,7 +18,8 @@ Calls = list[tuple[int, Any, Any, Any]]    # (index, latents, classes, noise), t
 def lower(
     model: Annotated[Path, typer.Option(help="File of hqdm quantize.")],
     out: Annotated[Path | None, typer.Option(
-        dir_okay=False, help="File to write; by default MODEL with .integers before its ending.",
+        callback=aside,
+        help=f"File to write; by default MODEL with .integers before its ending. {DASH}",
         show_default=False)] = None,
     images: Annotated[int, typer.Option(
         help="Sampled to find the ranges of all carriers.")] = 32,
@@ -29,9 +32,10 @@ def lower(
     if images < 1 or check < 1:
         raise ValueError(f"--images, --check: wanted at least 1, got {images} and {check}")
     begun = time.monotonic()
+    written = out or model.with_suffix(".integers.safetensors")
+    check_writable(written)
     with StageBars() as bars:
-        result = lower_file(model, out or model.with_suffix(".integers.safetensors"), images,
-                            check, guidance, bars)
+        result = lower_file(model, written, images, check, guidance, bars)
     print_values(result | {"seconds": time.monotonic() - begun}, as_json)
 
 
@@ -63,8 +67,9 @@ def lower_file(model: Path, out: Path, images: int, check: int, guidance: float,
     digest = save_network(out, network, about)
     others, labels = trajectory(subject, check, CHECK_SEED, guidance, len(schedule))
     found = fidelity(real, network, others, labels).summary()
-    return {"output": str(out), "layers": len(network.layers), "bytes": out.stat().st_size,
-            "sha256": digest, "timesteps": len(schedule), "n": check, "cosine": found}
+    return {"output": str(out), "layers": len(network.layers),
+            "bytes": out.stat().st_size if is_plain(out) else None, "sha256": digest,
+            "timesteps": len(schedule), "n": check, "cosine": found}
 
 
 def trajectory(subject: Any, n: int, seed: int, guidance: float, steps: int,

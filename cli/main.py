@@ -4,7 +4,10 @@ lower, evaluate. A module each.
 Errors end with exit code 2 and one line on stderr.
 """
 
+import os
 import sys
+from contextlib import suppress
+from errno import EDQUOT, EFBIG, ENOSPC
 from typing import Annotated
 
 import typer
@@ -24,8 +27,10 @@ from hqdm.cli import (
     verilog,
 )
 from hqdm.cli.extras import what_to_install
+from hqdm.kit.console import show_everything
 
-ERROR, INTERRUPTED = 2, 130
+ERROR, INTERRUPTED, NO_READER = 2, 130, 141     # as shells count the signals of the last two
+FULL = (EDQUOT, EFBIG, ENOSPC)
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -64,15 +69,45 @@ def _fail(message: str) -> int:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command line; returns the exit status: 0, 2 on an error, 130 on Ctrl-C."""
+    """Run the command line; returns the exit status: 0, 2 on an error, 130 on Ctrl-C, 141 where
+    who reads standard output has gone."""
     words = sys.argv[1:] if arguments is None else arguments
+    show_everything()
+    status = _run(words)
+    try:
+        if sys.stdout is not None:      # closed by the shell
+            sys.stdout.flush()
+    except BrokenPipeError:
+        _discard()
+        return status or NO_READER
+    except OSError as error:
+        _discard()
+        return status or _fail(f"standard output: could not be written: {error.strerror}")
+    return status
+
+
+def _discard() -> None:
+    """What standard output did not take, so that the end of Python does not try again."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _run(words: list[str]) -> int:
     try:
         return app(args=words, standalone_mode=False) or 0
+    except SystemExit as end:       # rich and typer end the process where a pipe is broken
+        if isinstance(end.__context__, BrokenPipeError):
+            return NO_READER
+        raise
     except (KeyboardInterrupt, typer.Abort):
         return INTERRUPTED
     except TyperException as error:
         return _fail(error.format_message())
-    except (ValueError, TypeError, OSError, RuntimeError) as error:
+    except OSError as error:
+        if error.errno in FULL and error.filename is None:      # what was printed: files are named
+            return _fail(f"standard output: could not be written: {error.strerror}")
+        return _fail(str(error))
+    except (ValueError, TypeError, RuntimeError) as error:
         return _fail(str(error))
     except ModuleNotFoundError as error:
         text = what_to_install(error.name or "", words[0])

@@ -4,8 +4,9 @@ import json
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
+
+from hqdm.kit.console import make_console
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
@@ -27,10 +28,12 @@ def print_values(values: dict[str, Any], as_json: bool) -> None:
     if as_json:
         print(json.dumps(values))
         return
-    table = Table("", "", box=None, show_header=False)
+    table = Table(box=None, show_header=False)
+    for _ in range(2):
+        table.add_column(overflow="fold")
     for row in flat(values):
         table.add_row(*row)
-    Console(markup=False, highlight=False).print(table)
+    make_console().print(table)
 
 
 def print_rows(rows: dict[str, dict[str, Any]], as_json: bool) -> None:
@@ -41,4 +44,4 @@ def print_rows(rows: dict[str, dict[str, Any]], as_json: bool) -> None:
     table = Table("name", *next(iter(rows.values())), box=None)
     for name, row in rows.items():
         table.add_row(name, *map(str, row.values()))
-    Console(markup=False, highlight=False).print(table)
+    make_console().print(table)

@@ -6,6 +6,7 @@ from typing import Annotated, Any, cast
 import typer
 
 from hqdm.cli.printing import Json, print_values
+from hqdm.kit.files import check_writable, is_plain
 from hqdm.kit.progress import StageBars
 
 
@@ -68,6 +69,9 @@ def quantize(
                          axis=cast(ConvAxis | None, axis), order=order,
                          span=cast(Range | None, span))
     device = choose_device(device)
+    check_writable(out)
+    if not is_plain(out):
+        raise ValueError(f"--out: wanted a plain file, with its training beside it, got {out}")
     recipe = Recipe(
         iterations=iterations, batch=batch, seed=seed, activation_rate=activation_rate,
         weight_rate=weight_rate, lora_rate=lora_rate,

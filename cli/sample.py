@@ -8,12 +8,15 @@ import typer
 
 import hqdm
 from hqdm.cli import board_options as board
+from hqdm.cli.config_option import ConfigFile
 from hqdm.cli.evaluate import find_decoder
 from hqdm.cli.extras import want_simulator
+from hqdm.cli.output_option import DASH, aside
 from hqdm.cli.printing import Json, print_values
 from hqdm.firmware.device.modes import check_mode
+from hqdm.kit.files import check_writable, is_plain
 from hqdm.kit.progress import StageBars
-from hqdm.spec import PRESETS, config_by_name
+from hqdm.spec.config_file import read_config
 
 SHIPPED = Path(hqdm.__file__).parent / "models" / "cifar10"
 BACKENDS = ("float", "golden", "rtl", "uio")
@@ -63,7 +66,7 @@ def parse_classes(text: str | None, count: int, known: tuple[str, ...]) -> list[
 
 def sample(
     output: Annotated[Path, typer.Option(
-        "-o", "--output", dir_okay=False, help="Picture to write (PNG).")],
+        "-o", "--output", callback=aside, help=f"Picture to write (PNG). {DASH}")],
     backend: Annotated[str, typer.Option(
         help="float; golden: integers, as the core computes them; rtl: the core itself, "
         "simulated, compared with golden; uio: a core on a board, docs/linux.md.")] = "golden",
@@ -79,8 +82,7 @@ def sample(
         "safetensors.", show_default="models/cifar10")] = SHIPPED,
     network: Annotated[str, typer.Option(
         help="Of all backends but float: w4a4, w4a3, ...")] = "w4a4",
-    config: Annotated[str, typer.Option(
-        help=f"Core of the rtl and uio backends: {', '.join(PRESETS)}.")] = "n16",
+    config: ConfigFile = "n16",
     memory_latency: Annotated[int, typer.Option(help="Cycles; rtl only.")] = 40,
     compare: Annotated[str, typer.Option(
         help="rtl and uio: none, outputs of every call, or all layers, bit for bit.")] = "layers",
@@ -90,8 +92,9 @@ def sample(
         help="Of the picture; by default 10, or 8 for all classes of 16 images.",
         show_default=False)] = None,
     report: Annotated[Path | None, typer.Option(
+        callback=aside,
         help="Page to write, .html, or its plots as .png or .svg: the counters of the core, layer "
-        "by layer, beside the cycle model; rtl and uio.", show_default=False)] = None,
+        f"by layer, beside the cycle model; rtl and uio. {DASH}", show_default=False)] = None,
     device: Annotated[str | None, typer.Option(
         help="Of the float backend: auto, cuda, cpu; of uio: node of the core, or BITFILE:CORE of "
         "a PYNQ overlay.", show_default=f"cpu, {board.DEVICE}")] = None,
@@ -104,10 +107,11 @@ def sample(
     """Sample a grid of images; image i of a seed starts from the same noise on every backend.
 
     The rtl and uio backends keep their state in OUTPUT.state: after Ctrl-C the same command goes
-    on.
+    on. Not where OUTPUT is a device, a pipe or standard output.
     """
     _check(n, seed, columns, memory_latency, devices)
-    core, mode = config_by_name(config), check_mode(compare)
+    core, mode = read_config(config), check_mode(compare)
+    check_writable(output)
     path = checkpoint_of(model, backend, network)
     _check_report(report, output, backend)
     want_simulator(backend)
@@ -152,7 +156,8 @@ def _check_report(report: Path | None, output: Path, backend: str) -> None:
                          f"cycles, got {backend}")
     from hqdm.cycles.report import check_report
     check_report("--report", report)
-    if report.resolve() == output.resolve() or not report.parent.is_dir():
+    if is_plain(report) and (
+            report.resolve() == output.resolve() or not report.parent.is_dir()):
         raise ValueError(f"--report: wanted another file than the picture, in a folder that is "
                          f"there, got {report}")
 

@@ -48,7 +48,7 @@ def _options(
 
 
 def _root(out: Path | None, preset: str) -> Path:
-    from hqdm.learn.data.cifar10 import cache_root
+    from hqdm.kit.cache import cache_root
     return cache_root() / "train" / preset if out is None else out
 
 

@@ -6,12 +6,15 @@ from typing import Annotated
 import typer
 
 from hqdm.cli.config_option import ConfigFile
+from hqdm.cli.output_option import DASH, aside
 from hqdm.cli.printing import Json, print_values
+from hqdm.kit.files import is_plain
 from hqdm.spec.config_file import read_config
 
 
 def verilog(
-    output: Annotated[Path, typer.Option("-o", "--output", help="Verilog file to write.")],
+    output: Annotated[Path, typer.Option(
+        "-o", "--output", callback=aside, help=f"Verilog file to write. {DASH}")],
     config: ConfigFile = "n16",
     prefix: Annotated[str | None, typer.Option(
         help="Name of the top module, with which the names of the others begin; "
@@ -20,13 +23,15 @@ def verilog(
 ) -> None:
     """Write the Verilog of a core.
 
-    To FILE, and its ports, registers and checksum to FILE.json.
+    To FILE, and its ports, registers and checksum to FILE.json. A device or a pipe takes the
+    Verilog alone.
     """
     chosen = read_config(config)
     from hqdm.rtl.generate import write_verilog
     description = write_verilog(chosen, output, prefix=prefix)
     del description["ports"], description["registers"]
-    print_values({"output": str(output), "sidecar": f"{output}.json"} | description, as_json)
+    sidecar = f"{output}.json" if is_plain(output) else None
+    print_values({"output": str(output), "sidecar": sidecar} | description, as_json)
 
 
 def register(app: typer.Typer) -> None:

@@ -11,7 +11,7 @@ from hqdm.cycles.plots import draw, plotting
 from hqdm.cycles.question import Answer
 from hqdm.cycles.step import Run, Runs
 from hqdm.cycles.tables import NOTE, headline
-from hqdm.kit.files import write_atomically
+from hqdm.kit.files import check_writable, is_plain, write_atomically
 from hqdm.spec.stalls import CAUSES, Spent
 
 ENDINGS = (".html", ".png", ".svg")
@@ -33,9 +33,11 @@ def check_report(option: str, path: Path) -> None:
     Raises
     ------
     ValueError: another ending than one of ENDINGS.
-    RuntimeError: matplotlib is not installed; the text says how to get it.
+    OSError: a folder, or a file that could not be written.
+    ModuleNotFoundError: matplotlib is not installed.
     """
-    if path.suffix not in ENDINGS:
+    check_writable(path)
+    if is_plain(path) and path.suffix not in ENDINGS:
         raise ValueError(f"{option}: wanted a file ending in {', '.join(ENDINGS)}, got {path}")
     plotting()
 
@@ -165,9 +167,11 @@ def page(answer: Answer) -> str:
 def write_report(answer: Answer, path: Path) -> None:
     """Write the page, or its plots as .png or .svg; nothing half-written.
 
+    A device, a pipe and "-", standard output, take the page, unless their name has an ending.
+
     Raises
     ------
     ModuleNotFoundError: matplotlib is not installed.
     """
-    kind = path.suffix.removeprefix(".")
-    write_atomically(path, page(answer) if kind == "html" else draw(answer, kind))
+    drawn = path.suffix in ENDINGS[1:]
+    write_atomically(path, draw(answer, path.suffix[1:]) if drawn else page(answer))

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterable
 
-from rich.console import Console
 from rich.table import Table
 
 from hqdm.cycles.groups import Group, groups, short, worst
 from hqdm.cycles.question import Answer
 from hqdm.cycles.step import Run
+from hqdm.kit.console import make_console
 from hqdm.spec.stalls import CAUSES
 
 WORST = 8
@@ -118,7 +118,7 @@ def headline(answer: Answer) -> list[str]:
 
 def print_answer(answer: Answer, every_layer: bool) -> None:
     """Headline, layers by kind, worst layers (or all), what is folded, what the host does."""
-    console = Console(markup=False, highlight=False)
+    console = make_console()
     console.print("\n".join(headline(answer)), soft_wrap=True)
     step = answer.step
     tables = [kinds_table(answer), layers_table(answer) if every_layer else worst_table(answer)]
@@ -129,5 +129,5 @@ def print_answer(answer: Answer, every_layer: bool) -> None:
         (h.stage, f"{h.elements:,} values") for h in step.host)))
     for table in tables:
         console.print()
-        console.print(table, soft_wrap=not console.is_terminal)
-    console.print(f"\n{NOTE}", soft_wrap=not console.is_terminal)
+        console.print(table)
+    console.print(f"\n{NOTE}")

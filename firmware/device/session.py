@@ -57,8 +57,10 @@ class DeviceSampler:
                     self._image(index, x, label, steps, guidance)
                     for index, (x, label) in enumerate(zip(start, labels, strict=True))])
         except KeyboardInterrupt:
+            then = "nothing was kept" if self.state.path is None else (
+                "the same command goes on from there")
             print(f"interrupted at image {self.image + 1}/{len(labels)}, step {self.step + 1}/"
-                  f"{steps}; the same command goes on from there", file=sys.stderr)
+                  f"{steps}; {then}", file=sys.stderr)
             raise
 
     def _image(self, index: int, start: Tensor, label: int, steps: int, guidance: float) -> Tensor:

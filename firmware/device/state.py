@@ -48,7 +48,7 @@ class SamplingState:
 
     Parameters
     ----------
-    path: of the file; it need not exist.
+    path: of the file; it need not exist. None keeps the steps in memory alone.
     arguments: plain data that tells runs apart.
 
     Members
@@ -61,18 +61,18 @@ class SamplingState:
     OSError: the file cannot be written.
     """
 
-    def __init__(self, path: Path, arguments: dict[str, Any]) -> None:
+    def __init__(self, path: Path | None, arguments: dict[str, Any]) -> None:
         self.path, self.arguments = path, arguments
         self.records: list[StepRecord] = []
         self._latents: list[Tensor] = []
         self._noise: list[Tensor] = []
-        if path.is_file():
-            self._load()
+        if path is not None and path.is_file():
+            self._load(path)
         else:
             self._save()        # what cannot be written is known before hours are spent
 
-    def _load(self) -> None:
-        read = load_checkpoint(self.path, KIND)
+    def _load(self, path: Path) -> None:
+        read = load_checkpoint(path, KIND)
         for key in sorted({*read.architecture, *self.arguments}):
             wanted, got = self.arguments.get(key), read.architecture.get(key)
             if wanted != got:
@@ -85,6 +85,8 @@ class SamplingState:
             self._noise = list(read.tensors["noise"])
 
     def _save(self) -> None:
+        if self.path is None:
+            return
         tensors = {} if not self.records else {
             "latents": torch.stack(self._latents), "noise": torch.stack(self._noise)}
         save_checkpoint(self.path, Checkpoint(
@@ -119,4 +121,5 @@ class SamplingState:
 
     def remove(self) -> None:
         """Remove the file."""
-        self.path.unlink(missing_ok=True)
+        if self.path is not None:
+            self.path.unlink(missing_ok=True)

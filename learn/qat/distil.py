@@ -5,13 +5,14 @@ import math
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from hqdm.kit.files import replacing
+from hqdm.kit.files import write_atomically
 from hqdm.learn.qat.calibrate import check_schedule
 from hqdm.learn.qat.convert import Quantised
 from hqdm.learn.qat.lora import TrainedWeight
@@ -221,8 +222,9 @@ class Distillation:
         state = {"identity": self.identity, "iteration": self.iteration, "losses": self.losses,
                  "optimiser": self.optimiser.state_dict(),
                  "parameters": {n: p.detach() for n, p in self._trained().items()}}
-        with replacing(self.checkpoint) as temporary:
-            torch.save(state, temporary)
+        content = BytesIO()     # of a full disk torch itself says nothing that names it
+        torch.save(state, content)
+        write_atomically(self.checkpoint, content.getvalue())
 
     def _resume(self, path: Path) -> None:
         try:
