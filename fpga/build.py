@@ -62,7 +62,7 @@ class Options:
 
 def core_design(config: Config) -> Design:
     """The core of `config`."""
-    return Design(config.name, generate_cached(config), top_name(config))
+    return Design(config.name, generate_cached(config, required=True), top_name(config))
 
 
 def shortage(area: dict[str, Any], device: Device) -> list[str]:

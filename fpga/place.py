@@ -92,7 +92,7 @@ def place_and_route(netlist: Netlist, device: Device, tools: Tools, *, seed: int
         lines = tools.run(NEXTPNR, [*arguments, "--json", "netlist.json", "--report",
                                     "report.json"], folder, listen)
         (folder / "netlist.json").unlink()
-        (folder / "nextpnr.log").write_text("\n".join(lines) + "\n")
+        (folder / "nextpnr.log").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
     folder = build_once(f"routed-{device.name}-seed{seed}-{key}", make, cache)
     progress(name, "done")

@@ -60,8 +60,19 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> str:
         "architecture": json.dumps(checkpoint.architecture, sort_keys=True),
         "training": json.dumps(checkpoint.training, sort_keys=True), "sha256": digest}
     tensors = {name: t.detach().cpu().contiguous() for name, t in checkpoint.tensors.items()}
-    write_atomically(path, save(tensors, header))
+    write_atomically(path, _ordered(save(tensors, header)))
     return digest
+
+
+def _ordered(content: bytes) -> bytes:
+    """The same bytes for the same checkpoint: the order that safetensors gives what is told in its
+    header changes from time to time."""
+    end = 8 + int.from_bytes(content[:8], "little")
+    fields = json.loads(content[8:end])
+    fields["__metadata__"] = dict(sorted(fields["__metadata__"].items()))
+    text = json.dumps(fields, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)     # so that the tensors are aligned
+    return len(text).to_bytes(8, "little") + text + content[end:]
 
 
 def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
@@ -103,6 +114,15 @@ def load_checkpoint(
     if architecture is not None:
         _check_architecture(path, loaded.architecture, architecture)
     return loaded
+
+
+def load_if_whole(path: Path, kind: str) -> Checkpoint | None:
+    """What a cache keeps in `path`; None, so that it is made again, if there is no such file or
+    it is not as it was written."""
+    try:
+        return load_checkpoint(path, kind)
+    except (FileNotFoundError, ValueError):
+        return None
 
 
 def _check_architecture(path: Path, got: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:

@@ -10,8 +10,8 @@ from typing import Any
 
 from amaranth.back import verilog
 
-from hqdm.kit.cache import ROOT, build_once, content_hash, files_hash
-from hqdm.kit.files import write_atomically
+from hqdm.kit.cache import ROOT, content_hash, files_hash, some_cache, text_once
+from hqdm.kit.files import check_writable, is_plain, write_together
 from hqdm.rtl.verilog_text import improve
 from hqdm.spec.config import Config
 from hqdm.spec.registers import REGISTERS
@@ -22,9 +22,19 @@ _SOURCES = files_hash(
 
 
 def to_verilog(component: Any, name: str) -> str:
-    """Verilog text of `component` with the top module `name`; the same text every time."""
-    return improve(verilog.convert(
-        component, name=name, emit_src=False, strip_internal_attrs=True))
+    """Verilog text of `component` with the top module `name`; the same text every time.
+
+    Raises
+    ------
+    RuntimeError: Yosys failed; the text has the last line that it printed.
+    """
+    try:
+        with some_cache():
+            return improve(verilog.convert(
+                component, name=name, emit_src=False, strip_internal_attrs=True))
+    except verilog.YosysError as error:
+        last = str(error).strip().splitlines()[-1:] or ["no output"]
+        raise RuntimeError(f"Yosys of amaranth[builtin-yosys]: {last[0].strip()}") from error
 
 
 def top_name(config: Config, prefix: str | None = None) -> str:
@@ -52,23 +62,21 @@ def generate(config: Config, prefix: str | None = None) -> str:
     return to_verilog(Core(config), top_name(config, prefix))
 
 
-def generate_cached(config: Config, cache: Path | None = None, prefix: str | None = None) -> str:
+def generate_cached(config: Config, cache: Path | None = None, prefix: str | None = None,
+                    required: bool = False) -> str:
     """`generate(...)`, kept in the build cache under the hash of rtl/, spec/ and what is asked.
 
     Parameters
     ----------
     cache: directory of the build cache; by default `hqdm.kit.cache.cache_root()`.
     prefix: see `top_name`.
+    required: as of `hqdm.kit.cache.text_once`.
     """
     top = top_name(config, prefix)
     fields = json.dumps(asdict(config), sort_keys=True)
     key = content_hash(_SOURCES, fields, top, version("amaranth"))
-
-    def make(directory: Path) -> None:
-        (directory / "core.v").write_text(generate(config, prefix), encoding="utf-8")
-
-    path = build_once(f"verilog-{config.name}-{key}", make, cache)
-    return (path / "core.v").read_text(encoding="utf-8")
+    return text_once(f"verilog-{config.name}-{key}", lambda: generate(config, prefix), cache,
+                     required)
 
 
 def ports(text: str, top: str) -> list[dict[str, Any]]:
@@ -101,9 +109,15 @@ def sidecar(config: Config, text: str, top: str) -> dict[str, Any]:
 
 def write_verilog(config: Config, output: Path, cache: Path | None = None,
                   prefix: str | None = None) -> dict[str, Any]:
-    """Write `output` and `output`.json, each by rename; returns the sidecar."""
+    """Write `output` and `output`.json, both or none; returns the sidecar.
+
+    A device, a pipe and "-", standard output, have no sidecar beside them.
+    """
+    check_writable(output)
     text = generate_cached(config, cache, prefix)
     description = sidecar(config, text, top_name(config, prefix))
-    write_atomically(output, text)
-    write_atomically(Path(f"{output}.json"), json.dumps(description, indent=2) + "\n")
+    files = {output: text}
+    if is_plain(output):
+        files[Path(f"{output}.json")] = json.dumps(description, indent=2) + "\n"
+    write_together(files)
     return description

@@ -21,7 +21,14 @@ from cocotb_tools.runner import get_runner
 
 from hqdm.kit.cache import ROOT, build_once, content_hash
 from hqdm.rtl.generate import generate_cached, ports, to_verilog, top_name
-from hqdm.sim.verilator import WAIVERS, environment, verilator_version
+from hqdm.sim.verilator import (
+    WAIVERS,
+    built_in,
+    environment,
+    has_space,
+    keep_only,
+    verilator_version,
+)
 from hqdm.spec.config import Config
 
 
@@ -72,7 +79,13 @@ def _visible_ports(verilog: str, top: str, directory: Path) -> Path:
     return visible
 
 
-def _build(simulator: Simulator, verilog: str, top: str, directory: Path) -> None:
+def _build(simulator: Simulator, verilog: str, top: str, place: Path) -> None:
+    with built_in(place) as directory:
+        _compile(simulator, verilog, top, directory)
+        keep_only(directory, top, f"{top}.v", "sim.vvp")
+
+
+def _compile(simulator: Simulator, verilog: str, top: str, directory: Path) -> None:
     source = directory / f"{top}.v"
     source.write_text(verilog, encoding="utf-8")
     sources = [source]
@@ -120,6 +133,9 @@ def run_verilog(verilog: str, top: str, test_module: str, *, seed: int = 1,
     # a cached build names the cocotb of the environment that built it, which may be gone
     libraries = os.pathsep.join(
         filter(None, [str(libs_dir), os.environ.get("LD_LIBRARY_PATH", "")]))
+    if has_space(Path(libs_dir)):
+        raise RuntimeError(f"cocotb: wanted it in a folder without a space in its name, which make "
+                           f"does not take, got {libs_dir}")
     with patch.dict(os.environ, environment()), tempfile.TemporaryDirectory() as scratch:
         build = build_once(f"cocotb-{top}-{key}",
                            lambda d: _build(simulator, verilog, top, d), cache)

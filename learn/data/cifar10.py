@@ -7,7 +7,7 @@ The folder given may hold, at its top or one folder down:
 """
 
 import hashlib
-import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -15,7 +15,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from hqdm.kit.tensor_file import Checkpoint, load_checkpoint, save_checkpoint
+from hqdm.kit.cache import cache_root
+from hqdm.kit.tensor_file import Checkpoint, load_if_whole, save_checkpoint
 from hqdm.learn.data.sources import Arrays, read_batches, read_folders, read_sheets
 from hqdm.learn.data.tree import Tree, open_tree
 
@@ -49,14 +50,6 @@ class Dataset:
             "images": self.images, "labels": self.labels}).digest[:16]
 
 
-def cache_root(override: Path | None = None) -> Path:
-    """`override`, or `hqdm` in $XDG_CACHE_HOME, or ~/.cache/hqdm."""
-    if override is not None:
-        return Path(override)
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "hqdm"
-
-
 def load_cifar10(folder: Path, split: Split = "train", cache: Path | None = None) -> Dataset:
     """Images and labels of one split of the data in `folder` (or archive).
 
@@ -74,8 +67,8 @@ def load_cifar10(folder: Path, split: Split = "train", cache: Path | None = None
         raise FileNotFoundError(f"{folder}: no such data folder")
     tree = open_tree(folder)
     stored = cache_root(cache) / "data" / f"cifar10-{split}-{_key(tree)}.safetensors"
-    if stored.is_file():
-        return _cached(stored)
+    if (kept := load_if_whole(stored, "images")) is not None:
+        return Dataset(kept.tensors["images"], kept.tensors["labels"])
     found = (read_batches(tree, split, SIZE) or read_sheets(tree, split, SIZE)
              or read_folders(tree, split, SIZE, CLASSES))
     if found is not None:
@@ -89,11 +82,6 @@ def _key(tree: Tree) -> str:
     return hashlib.sha256("\n".join(tree.stamps()).encode()).hexdigest()[:16]
 
 
-def _cached(path: Path) -> Dataset:
-    tensors = load_checkpoint(path, "images").tensors
-    return Dataset(tensors["images"], tensors["labels"])
-
-
 def _checked(folder: Path, split: str, found: Arrays, stored: Path) -> Dataset:
     images, labels = torch.from_numpy(found.images), torch.from_numpy(found.labels)
     if len(images) != len(labels):
@@ -102,7 +90,8 @@ def _checked(folder: Path, split: str, found: Arrays, stored: Path) -> Dataset:
     if int(labels.min()) < 0 or int(labels.max()) >= len(CLASSES):
         raise ValueError(f"{folder}: wanted labels 0..{len(CLASSES) - 1}, got "
                          f"{int(labels.min())}..{int(labels.max())}")
-    save_checkpoint(stored, Checkpoint(
-        kind="images", architecture={}, training={"split": split},
-        tensors={"images": images, "labels": labels}))
+    with suppress(OSError):     # a cache that cannot be written costs time alone
+        save_checkpoint(stored, Checkpoint(
+            kind="images", architecture={}, training={"split": split},
+            tensors={"images": images, "labels": labels}))
     return Dataset(images, labels)

@@ -14,7 +14,7 @@ from diffusers import AutoencoderKL
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from hqdm.kit.tensor_file import Checkpoint, load_checkpoint, save_checkpoint
+from hqdm.kit.tensor_file import Checkpoint, load_checkpoint, load_if_whole, save_checkpoint
 from hqdm.learn.diffusion.autoencoder import decode
 from hqdm.learn.diffusion.sampler import initial_noise
 from hqdm.learn.evaluation.extractors import Extractor
@@ -31,11 +31,14 @@ class Shelf:
     Parameters
     ----------
     source: what they are made from; part of the folder's name.
+    cached: in the build cache, where a damaged file is made again, not reported.
     """
 
-    def __init__(self, root: Path, name: str, source: dict[str, Any]) -> None:
+    def __init__(self, root: Path, name: str, source: dict[str, Any], cached: bool = False,
+                 ) -> None:
         key = hashlib.sha256(json.dumps(source, sort_keys=True).encode()).hexdigest()[:12]
         self.folder, self.source = Path(root) / f"{name}-{key}", source
+        self.cached = cached
 
     def path(self, start: int) -> Path:
         """File of the rows from `start`."""
@@ -78,6 +81,8 @@ class Shelf:
         """Without reading the rows; `read` verifies them."""
         if not self.path(start).is_file():
             return True
+        if self.cached and load_if_whole(self.path(start), "rows") is None:
+            return True
         try:
             with safe_open(self.path(start), framework="pt") as file:
                 rows = [file.get_slice(name).get_shape()[0] for name in file.keys()]
@@ -115,9 +120,9 @@ def generate(subject: Subject, decoder: AutoencoderKL, root: Path, n: int, *, se
 
 
 def extract(extractor: Extractor, images: Tensor, root: Path, name: str, source: dict[str, Any],
-            batch: int, tick: Tick) -> Tensors:
+            batch: int, tick: Tick, cached: bool = False) -> Tensors:
     """`features` (n, D) and `scores` (n, K) of `images`, kept like them."""
-    shelf = Shelf(root, name, source | {"extractor": extractor.name})
+    shelf = Shelf(root, name, source | {"extractor": extractor.name}, cached)
 
     def make(first: int, last: int) -> Tensors:
         parts = [extractor(p) for p in images[first:last].split(batch)]

@@ -13,9 +13,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from hqdm.kit.cache import cache_root
 from hqdm.kit.files import write_atomically
 from hqdm.kit.tensor_file import load_checkpoint
-from hqdm.learn.data.cifar10 import Dataset, cache_root
+from hqdm.learn.data.cifar10 import Dataset
 from hqdm.learn.diffusion.files import autoencoder_of
 from hqdm.learn.diffusion.grid import save_grid
 from hqdm.learn.evaluation.distance import cosines, psnr, reference_calls
@@ -99,7 +100,8 @@ def real_features(train: Dataset, test: Dataset, plan: Plan, extractor: Extracto
         images = data.images[order[:count]]
         found.append(extract(
             extractor, images, cache_root(cache) / "features", name,
-            {"data": data.fingerprint()}, plan.batch, partial(say, f"{name} features")))
+            {"data": data.fingerprint()}, plan.batch, partial(say, f"{name} features"),
+            cached=True))
     key = hashlib.sha256(f"{train.fingerprint()} {test.fingerprint()} {plan.real} "
                          f"{extractor.name}".encode()).hexdigest()[:8]
     return Real(found[0], found[1], key)

@@ -1,13 +1,15 @@
 """All the latents of a data set, encoded once and cached."""
 
+from contextlib import suppress
 from pathlib import Path
 
 import torch
 from diffusers import AutoencoderKL
 from torch import Tensor
 
-from hqdm.kit.tensor_file import Checkpoint, load_checkpoint, save_checkpoint
-from hqdm.learn.data.cifar10 import Dataset, cache_root
+from hqdm.kit.cache import cache_root
+from hqdm.kit.tensor_file import Checkpoint, load_if_whole, save_checkpoint
+from hqdm.learn.data.cifar10 import Dataset
 from hqdm.learn.diffusion.autoencoder import encode
 from hqdm.learn.diffusion.files import fingerprint
 
@@ -22,14 +24,14 @@ def encode_all(
     """
     key = f"{data.fingerprint()}-{fingerprint(autoencoder)}"
     path = cache_root(cache) / "data" / f"latents-{key}.safetensors"
-    if path.is_file():
-        tensors = load_checkpoint(path, "latents").tensors
-        return tensors["latents"].to(device), tensors["labels"].to(device)
+    if (kept := load_if_whole(path, "latents")) is not None:
+        return kept.tensors["latents"].to(device), kept.tensors["labels"].to(device)
     autoencoder = autoencoder.to(device, memory_format=torch.channels_last)
     parts = [encode(autoencoder, images.to(device)).half().cpu()
              for split in (data, data.flipped()) for images in split.images.split(batch)]
     latents = torch.cat(parts).unflatten(0, (2, len(data))).contiguous()
-    save_checkpoint(path, Checkpoint(
-        kind="latents", architecture={}, training={}, tensors={
-            "latents": latents, "labels": data.labels}))
+    with suppress(OSError):     # a cache that cannot be written costs time alone
+        save_checkpoint(path, Checkpoint(
+            kind="latents", architecture={}, training={}, tensors={
+                "latents": latents, "labels": data.labels}))
     return latents.to(device), data.labels.to(device)

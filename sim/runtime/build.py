@@ -5,7 +5,15 @@ from pathlib import Path
 
 from hqdm.kit.cache import build_once, content_hash, files_hash
 from hqdm.rtl.generate import generate_cached, top_name
-from hqdm.sim.verilator import WAIVERS, machine_key, run_tool, verilator_root, verilator_version
+from hqdm.sim.verilator import (
+    WAIVERS,
+    built_in,
+    keep_only,
+    machine_key,
+    run_tool,
+    verilator_root,
+    verilator_version,
+)
 from hqdm.spec.config import Config
 
 HERE = Path(__file__).resolve().parent
@@ -43,6 +51,12 @@ def _support(cache: Path | None) -> Path:
 
 
 def _make(verilog: str, top: str, cache: Path | None, directory: Path) -> None:
+    with built_in(directory) as work:
+        _compile(verilog, top, cache, work)
+        keep_only(work, LIBRARY, f"{top}.v")
+
+
+def _compile(verilog: str, top: str, cache: Path | None, directory: Path) -> None:
     (directory / f"{top}.v").write_text(verilog, encoding="utf-8")
     (directory / "control.vlt").write_text(CONTROL, encoding="utf-8")
     run_tool(["verilator", *VERILATOR_FLAGS, *WAIVERS, "-CFLAGS", " ".join(CXX_FLAGS),
@@ -54,9 +68,6 @@ def _make(verilog: str, top: str, cache: Path | None, directory: Path) -> None:
               "-I", str(verilator_root() / "include" / "vltstd"),
               str(HERE / "harness.cpp"), "libVcore.a", str(_support(cache)), "-pthread"],
              directory, f"harness of {top}")
-    for file in directory.iterdir():
-        if file.name not in (LIBRARY, f"{top}.v"):
-            file.unlink()
 
 
 def build_verilog(verilog: str, top: str, cache: Path | None = None) -> Path:
@@ -76,4 +87,4 @@ def build_verilog(verilog: str, top: str, cache: Path | None = None) -> Path:
 
 def build(config: Config, cache: Path | None = None) -> Path:
     """Path of the shared library for the core of `config`, built if it is not in the cache."""
-    return build_verilog(generate_cached(config, cache), top_name(config), cache)
+    return build_verilog(generate_cached(config, cache, required=True), top_name(config), cache)

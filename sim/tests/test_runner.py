@@ -14,6 +14,7 @@ from cocotb.triggers import Timer
 from cocotb.utils import get_sim_time
 from cocotb_tools.config import libs_dir
 
+from hqdm.kit.cache import seal
 from hqdm.sim.runner import run_block
 from hqdm.sim.streams import PERIOD_NS, receive, send, start
 
@@ -84,6 +85,7 @@ def test_build_outlives_the_environment_that_made_it(tmp_path):
     content = program.read_bytes()
     assert here in content
     program.write_bytes(content.replace(here, b"/" + b"x" * (len(here) - 1)))
+    seal(program.parent)
     run_block(Queue(), "fifo", __name__, **options)
 
 

@@ -130,3 +130,17 @@ def test_autoencoder_files(tmp_path):
     assert torch.equal(*images)
     assert (tmp_path / "True.safetensors").stat().st_size < path.with_name(
         "False.safetensors").stat().st_size
+
+
+def test_the_same_bytes_for_the_same_checkpoint(tmp_path):
+    """safetensors alone gives one of 120 orders each time."""
+    checkpoint = Checkpoint(kind="x", architecture={"größe": 1}, training={"b": 2, "a": 1},
+                            tensors={"b": torch.ones(3), "a": torch.zeros(2, dtype=torch.int8)})
+    found = set()
+    for _ in range(8):
+        save_checkpoint(tmp_path / "x", checkpoint)
+        found.add((tmp_path / "x").read_bytes())
+    read = load_checkpoint(tmp_path / "x", "x")
+    assert len(found) == 1 and read.architecture == checkpoint.architecture
+    assert all(torch.equal(t, read.tensors[name]) for name, t in checkpoint.tensors.items())
+    assert int.from_bytes(next(iter(found))[:8], "little") % 8 == 0

@@ -3,6 +3,7 @@
 import json
 import pickle
 import tarfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -91,6 +92,18 @@ def test_cached_until_a_file_changes(folder, cache):
     second = load_cifar10(folder, cache=cache)
     assert second.labels.tolist() == [3] * 20 and len(list((cache / "data").iterdir())) == 2
     assert second.fingerprint() != first.fingerprint()
+
+
+def test_a_cache_that_does_not_hold_or_cannot_be_written(folder, cache):
+    write_sheets(folder)
+    first = load_cifar10(folder, cache=cache).fingerprint()
+    stored, = (cache / "data").iterdir()
+    whole = stored.read_bytes()
+    for damaged in (b"", whole[:-3], whole[:-1] + bytes([whole[-1] ^ 1])):
+        stored.write_bytes(damaged)
+        assert load_cifar10(folder, cache=cache).fingerprint() == first
+        assert stored.read_bytes() == whole
+    assert load_cifar10(folder, cache=Path("/dev/null/x")).fingerprint() == first
 
 
 def test_classes_without_splits_are_for_training(folder, cache):

@@ -95,3 +95,14 @@ def test_a_damaged_file_is_named(plan, files, images, extractor, tmp_path):
     path.write_bytes(path.read_bytes()[:-3])
     with pytest.raises(ValueError, match=r"000000.safetensors: .* truncated or damaged"):
         evaluate(plan, *images, extractor, quiet, tmp_path)
+
+
+def test_a_damaged_file_of_the_cache_is_made_again(plan, files, images, extractor, tmp_path):
+    plan = replace(plan, models=[files.unet])
+    first = evaluate(plan, *images, extractor, quiet, tmp_path)
+    path = next((tmp_path / "features").glob("train-*/000000.safetensors"))
+    whole = path.read_bytes()
+    for damaged in (whole[:-3], whole[:-1] + bytes([whole[-1] ^ 1])):
+        path.write_bytes(damaged)
+        again = evaluate(plan, *images, extractor, quiet, tmp_path)
+        assert path.read_bytes() == whole and again["floor"] == first["floor"]

@@ -19,6 +19,10 @@ def test_encodes_both_ways_and_caches(images, tmp_path):
     stored = list((tmp_path / "data").iterdir())
     again, _ = encode_all(model, images, "cpu", tmp_path)
     assert torch.equal(again, latents) and list((tmp_path / "data").iterdir()) == stored
+    whole = stored[0].read_bytes()
+    stored[0].write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    again, _ = encode_all(model, images, "cpu", tmp_path, batch=5)
+    assert torch.equal(again, latents) and stored[0].read_bytes() == whole
     other = make_autoencoder(autoencoder_preset("tiny")).eval()
     encode_all(other, images, "cpu", tmp_path)
     assert len(list((tmp_path / "data").iterdir())) == 2
