@@ -6,13 +6,13 @@ import pytest
 
 from hqdm.cli.main import main
 
-MODULE = "module hqdm_core(aclk);\n  input aclk;\nendmodule\n"     # all that is asked of it here
+MODULE = "module hqdm_my_core(aclk);\n  input aclk;\nendmodule\n"      # all that is asked
 MINE = {"n": 8, "buffer_words": 1024, "acc_words": 256}     # as little as a file may say
 
 
 @pytest.fixture
 def mine(tmp_path, monkeypatch):
-    monkeypatch.setattr("hqdm.rtl.generate.generate", lambda config: MODULE)
+    monkeypatch.setattr("hqdm.rtl.generate.generate", lambda config, prefix: MODULE)
     monkeypatch.setattr("hqdm.fpga.build.build", lambda design, *_: {"config": design.name})
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     (tmp_path / "my core.json").write_text(json.dumps(MINE))

@@ -104,7 +104,7 @@ def test_folders_of_the_user(tmp_path, text):
 @pytest.fixture
 def generated(monkeypatch, text):
     """The core is generated at once."""
-    monkeypatch.setattr("hqdm.rtl.generate.generate", lambda config: text.decode())
+    monkeypatch.setattr("hqdm.rtl.generate.generate", lambda config, prefix: text.decode())
 
 
 def test_a_home_that_cannot_be_written(capsys, tmp_path, text, generated, monkeypatch):
