@@ -79,11 +79,11 @@ def test_standard_output_that_is_full_or_closed(tmp_path, unbuffered):
     os.close(writer)
 
 
-def test_a_report_into_a_device_and_a_pipe(tmp_path):
-    assert hqdm("cycles", "--config", "n8", "-o", "/dev/null", folder=tmp_path)[0] == 0
-    status, out, err = hqdm("cycles", "--config", "n8", "-o", "-", folder=tmp_path)
-    assert status == 0 and out.startswith(b"<!doctype html>") and "wrote -" in err
-    status, out, err = hqdm("cycles", "--config", "n8", "--trace", "-", "--json", folder=tmp_path)
+def test_a_report_into_a_device_and_standard_output(capfd, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    status, out, err = run(capfd, "cycles", "--config", "n8", "-o", "-", "--trace", "/dev/null")
+    assert status == 0 and out.startswith("<!doctype html>") and "wrote -" in err
+    status, out, err = run(capfd, "cycles", "--config", "n8", "--trace", "-", "--json")
     assert status == 0 and "traceEvents" in json.loads(out)
     assert json.loads(err[0])["config"] == "n8" and not list(tmp_path.iterdir())
 
