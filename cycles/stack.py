@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from hqdm.spec.layer import Layer
+from hqdm.spec.layer import Layer, check_dimension
 
 
 def gap_rows(layer: Layer) -> int:
@@ -34,6 +34,7 @@ def stacked(layer: Layer, images: int) -> Layer:
     if layer.multiply.product != "none":
         raise ValueError(f"{layer.name}: wanted a layer with weights, got a product of activations")
     height = images * layer.load.height + (images - 1) * gap_rows(layer)
+    check_dimension("height", height)
     return replace(layer, load=replace(layer.load, height=height))
 
 

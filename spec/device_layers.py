@@ -10,7 +10,7 @@ golden functions; the products of attention run head by head with the second ope
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from hqdm.spec.layer import Layer, Store
+from hqdm.spec.layer import MAX_DIMENSION, Layer, Store, pixel_grid
 from hqdm.spec.network import Node
 from hqdm.spec.stages import PLAIN_LOAD, PLAIN_STORE, StoreStages
 
@@ -33,16 +33,26 @@ def device_layers(node: Node) -> tuple[Layer, ...]:
     """The layers the core runs for `node`: one, or one per head of an attention product.
 
     They carry no stage but the row scale. A bias that depends on the class is a longer table: entry
-    `timestep * classes + class`. A gated layer leaves its residual to the host.
+    `timestep * classes + class`. A gated layer leaves its residual to the host. More rows than the
+    core counts are the pixels of an image, which are the same bytes.
     """
     layer = node.layer
     if layer.multiply.product != "none":
-        return tuple(_heads(layer))
+        return tuple(_countable(head) for head in _heads(layer))
     classes = layer.store.stages.classes
     residual = "none" if layer.store.stages.gate else layer.store.residual
-    return (replace(
+    return (_countable(replace(
         layer, load=replace(layer.load, stages=PLAIN_LOAD),
-        store=Store(residual=residual), timesteps=layer.timesteps * classes),)
+        store=Store(residual=residual), timesteps=layer.timesteps * classes)),)
+
+
+def _countable(layer: Layer) -> Layer:
+    """`layer`, whose rows are a grid of pixels if there are more than the core counts."""
+    if layer.load.height <= MAX_DIMENSION:
+        return layer
+    height, width = pixel_grid(layer.load.height)
+    return replace(layer, load=replace(layer.load, height=height, width=width),
+                   multiply=replace(layer.multiply, op="conv1x1"))
 
 
 def _heads(layer: Layer) -> Iterator[Layer]:

@@ -19,6 +19,7 @@ Op = Literal["linear", "conv1x1", "conv3x3"]
 Residual = Literal["none", "add", "subtract"]
 Product = Literal["none", "scores", "mix"]
 MAX_DIMENSION = (1 << 16) - 1
+MAX_CHANNELS = 4 * MAX_DIMENSION    # as many words of the smallest core
 
 
 def trailing_zeros(value: int) -> int:
@@ -42,9 +43,34 @@ def _check_choice(name: str, value: object, choices: tuple[object, ...]) -> None
         raise ValueError(f"{name}: wanted one of {choices}, got {value!r}")
 
 
-def _check_dimension(name: str, value: int) -> None:
-    if not isinstance(value, int) or not 1 <= value <= MAX_DIMENSION:
-        raise ValueError(f"{name}: wanted an integer in 1..{MAX_DIMENSION}, got {value!r}")
+def check_dimension(name: str, value: int, most: int = MAX_DIMENSION) -> None:
+    """ValueError unless `value` is an integer in 1..`most`."""
+    if not isinstance(value, int) or not 1 <= value <= most:
+        raise ValueError(f"{name}: wanted an integer in 1..{most}, got {value!r}")
+
+
+def _check_heads(name: str, value: int, heads: int) -> None:
+    """Every head is a layer of its own in the core."""
+    if value > heads * MAX_CHANNELS:
+        of = f"{value} in {heads} heads" if heads > 1 else f"{value}"
+        raise ValueError(f"{name}: wanted an integer in 1..{MAX_CHANNELS}, got {of}")
+
+
+def pixel_grid(rows: int) -> tuple[int, int]:
+    """(height, width) of the narrowest image that has `rows` pixels: how the core takes the rows
+    of a linear layer, of which more than MAX_DIMENSION are no single column.
+
+    Raises
+    ------
+    ValueError: no image of so many pixels is within MAX_DIMENSION both ways.
+    """
+    for width in range(-(-rows // MAX_DIMENSION), MAX_DIMENSION + 1):
+        if width * width > rows > MAX_DIMENSION:
+            break
+        if rows % width == 0:
+            return rows // width, width
+    raise ValueError(f"rows: wanted 1..{MAX_DIMENSION}, or a product of two such numbers, got "
+                     f"{rows}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +80,8 @@ class Load:
     Parameters
     ----------
     channels: channels of each source tensor; two sources are concatenated along channels.
-    height, width: size of the sources in pixels, before upsampling (rows and 1 for linear).
+    height, width: size of the sources in pixels, before upsampling (rows and 1 for linear; the
+        core takes many rows as an image, see `pixel_grid`).
     upsample: 1, or 2 for nearest-neighbour x2 folded into the addressing.
     axis: axis of the Hadamard rotation, "channel", "width" or "none".
     order: log2 of the rotation block; 0 exactly if `axis` is "none" (or the axis is odd).
@@ -81,10 +108,11 @@ class Load:
     def __post_init__(self) -> None:
         if not isinstance(self.channels, tuple) or len(self.channels) not in (1, 2):
             raise ValueError(f"channels: wanted a tuple of 1 or 2 sources, got {self.channels!r}")
-        for name in ("height", "width"):
-            _check_dimension(name, getattr(self, name))
+        check_dimension("width", self.width)
+        check_dimension("height", self.height, MAX_DIMENSION ** (2 if self.width == 1 else 1))
         for c in self.channels:
-            _check_dimension("channels", c)
+            if not isinstance(c, int) or c < 1:     # more than the most: of several heads
+                check_dimension("channels", c, MAX_CHANNELS)
         if self.stages.groups and self.total_channels % self.stages.groups:
             raise ValueError(f"groups: wanted a divisor of {self.total_channels} channels, got "
                              f"{self.stages.groups}")
@@ -144,7 +172,8 @@ class Multiply:
 
     def __post_init__(self) -> None:
         _check_choice("op", self.op, ("linear", "conv1x1", "conv3x3"))
-        _check_dimension("out_channels", self.out_channels)
+        if not isinstance(self.out_channels, int) or self.out_channels < 1:
+            check_dimension("out_channels", self.out_channels, MAX_CHANNELS)
         _check_choice("stride", self.stride, (1,) if self.op == "linear" else (1, 2))
         _check_choice("padding", self.padding, (0, 1) if self.op == "conv3x3" else (0,))
         check_bits(self.bits, "weight bits")
@@ -155,6 +184,7 @@ class Multiply:
                 self.heads > 1 and self.product == "none"):
             raise ValueError(f"heads: wanted a divisor of {self.out_channels} output channels of a "
                              f"product, got {self.heads}")
+        _check_heads("out_channels", self.out_channels, self.heads)
 
     @property
     def kernel(self) -> int:
@@ -213,14 +243,12 @@ class Layer:
     timesteps: int = 1
 
     def __post_init__(self) -> None:
-        _check_dimension("timesteps", self.timesteps)
+        check_dimension("timesteps", self.timesteps)
         if self.multiply.op == "linear" and (self.load.width != 1 or self.load.upsample != 1):
             raise ValueError(
                 f"{self.name}: linear wants width 1 and upsample 1, got width "
                 f"{self.load.width} and upsample {self.load.upsample}")
-        if self.load.total_channels % self.multiply.heads:
-            raise ValueError(f"{self.name}: wanted channels in {self.multiply.heads} heads, got "
-                             f"{self.load.total_channels}")
+        self._check_sizes()
         if self.store.stages.gate and self.multiply.out_channels % 2:
             raise ValueError(f"{self.name}: wanted two halves for the gate, got "
                              f"{self.multiply.out_channels} output channels")
@@ -233,6 +261,21 @@ class Layer:
             raise ValueError(
                 f"{self.name}: wanted partial sums within int32, got a bound of "
                 f"{self.partial_sum_bound}: fewer bits, a lower order or fewer channels fit")
+
+    def _check_sizes(self) -> None:
+        """Rows are pixels of some image."""
+        heads, channels = self.multiply.heads, self.load.channels
+        if self.load.total_channels % heads:
+            raise ValueError(f"{self.name}: wanted channels in {heads} heads, got "
+                             f"{self.load.total_channels}")
+        try:
+            _check_heads("channels", max(channels), heads)
+            if self.multiply.op == "linear":
+                pixel_grid(self.load.height)
+            else:
+                check_dimension("height", self.load.height)
+        except ValueError as error:
+            raise ValueError(f"{self.name}: {error}") from error
 
     def _out(self, size: int) -> int:
         m = self.multiply
