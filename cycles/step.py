@@ -199,8 +199,10 @@ def _host_tensor(host: HostTensor, network: Network) -> Iterator[HostWork]:
     read = network.tensor(host.source)
     size = read.channels * read.pixels
     yield from (HostWork(stage=name, elements=size) for name in host.stages.names)
-    what = {"average": "average pooling", "repeat": "upsampling of a shortcut"}[host.kind]
-    yield HostWork(stage=what, elements=max(size, 4 * size if host.kind == "repeat" else 0))
+    what = {"average": "average pooling", "repeat": "upsampling of a shortcut",
+            "join": "joining image and context"}[host.kind]
+    made = network.tensor(host.output)
+    yield HostWork(stage=what, elements=max(size, made.channels * made.pixels))
 
 
 def all_host_work(network: Network, batch: int) -> tuple[HostWork, ...]:

@@ -7,7 +7,7 @@ from typing import Literal
 from hqdm.spec.layer import Layer
 from hqdm.spec.stages import PLAIN_LOAD, LoadStages, Statistic
 
-HostKind = Literal["average", "repeat", "constant"]
+HostKind = Literal["average", "repeat", "constant", "join"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +65,7 @@ class HostTensor:
     ----------
     output: name of the tensor.
     kind: "average" of each 2 x 2 pixels of the source; "repeat" of each pixel as 2 x 2; "constant",
-        the same in every step.
+        the same in every step; "join" of constant rows and the pixels of the source.
     source: name of the tensor it is made of; None exactly for a constant.
     stages: applied to the source first.
     """
@@ -95,6 +95,8 @@ class Network:
     timesteps: entries of every per-timestep table.
     classes: classes the biases may depend on, 1 if there are none.
     host: tensors the host makes; only networks of shapes (hqdm.firmware.catalogue) have any.
+    mirrored: every tensor holds the image turned by 180 degrees, and kernels are turned with it:
+        zeros that a model has at the bottom and right are then at the top and left.
 
     Raises
     ------
@@ -110,6 +112,7 @@ class Network:
     timesteps: int
     classes: int = 1
     host: tuple[HostTensor, ...] = ()
+    mirrored: bool = False
 
     def __post_init__(self) -> None:
         known = {t.name: t for t in self.tensors}
@@ -136,6 +139,11 @@ class Network:
         if made is None or source is None or source.name not in gathered:
             raise ValueError(f"{host.output}: wanted a declared tensor made of another, got "
                              f"{host.kind} of {host.source!r}")
+        if host.kind == "join":
+            if made.channels != source.channels or made.pixels <= source.pixels:
+                raise ValueError(f"{host.output}: wanted more rows than the pixels of {source}, "
+                                 f"got {made}")
+            return
         wide, narrow = (made, source) if host.kind == "repeat" else (source, made)
         if (wide.channels, wide.height, wide.width) != (
                 narrow.channels, 2 * narrow.height, 2 * narrow.width):

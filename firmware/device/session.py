@@ -80,7 +80,8 @@ class DeviceSampler:
             return known
         entry = self.entries[int(timestep)]
         calls = self._calls(latents, entry, labels.tolist())
-        noise = torch.stack([call.noise.to_float().float() for call in calls])
+        network = self.comparisons[0].device.program.network
+        noise = torch.stack([network.decode(call.noise) for call in calls])
         self.state.add(self._record(calls), latents[0], noise)
         return noise
 

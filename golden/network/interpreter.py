@@ -56,14 +56,19 @@ class IntegerNetwork:
         check_dtype("input_exponent", self.input_exponent, torch.int64)
 
     def __call__(self, latents: Tensor, timestep: int, classes: Tensor | None = None) -> Tensor:
-        """Noise, float32 (B, C, H, W), for float `latents`: `encode`, `run`, `to_float`."""
-        return self.run(self.encode(latents, timestep), timestep, classes).to_float().float()
+        """Noise, float32 (B, C, H, W), for float `latents`: `encode`, `run`, `decode`."""
+        return self.decode(self.run(self.encode(latents, timestep), timestep, classes))
 
     def encode(self, latents: Tensor, timestep: int) -> Carrier:
-        """The border: sat16(latents * 2**f rounded to nearest, ties to even)."""
+        """The border: sat16(latents * 2**f rounded to nearest, ties to even), see `turned`."""
         exponent = int(self.input_exponent[timestep])
         scaled = torch.ldexp(latents.to(torch.float64), torch.tensor(exponent)).round()
-        return Carrier(scaled.clamp(CARRIER.low, CARRIER.high).to(torch.int16), exponent)
+        values = scaled.clamp(CARRIER.low, CARRIER.high).to(torch.int16)
+        return Carrier(turned(self.network, values), exponent)
+
+    def decode(self, output: Carrier) -> Tensor:
+        """The other border: float32 of the output carrier, see `turned`."""
+        return turned(self.network, output.to_float().float())
 
     def run(self, latents: Carrier, timestep: int, classes: Tensor | None = None) -> Carrier:
         """The output carrier; integers only. `classes`: int64 [B], zeros by default."""
@@ -114,6 +119,12 @@ class IntegerNetwork:
             raise ValueError(f"classes: wanted shape {shape[:1]}, got {tuple(classes.shape)}")
         check_range("classes", classes, 0, self.network.classes - 1)
         return classes.to(latents.values.device)
+
+
+def turned(network: Network, values: Tensor) -> Tensor:
+    """`values` (.., H, W) of the model as `network` has them, or back: turned by 180 degrees if it
+    is mirrored."""
+    return values.flip(-2, -1) if network.mirrored else values
 
 
 def _shaped(values: Tensor, layer: Layer) -> Tensor:

@@ -37,7 +37,10 @@ def save_network(path: Path, network: IntegerNetwork, about: dict[str, Any]) -> 
             tensors[f"{index}.base.weights"] = pack(
                 weights.to(torch.int8), node.layer.multiply.bits)
         numbers.append(whole)
-    architecture = {"network": asdict(network.network), "numbers": numbers}
+    plain = asdict(network.network)
+    if not plain["mirrored"]:       # the bytes of files that are older than the field
+        del plain["mirrored"]
+    architecture = {"network": plain, "numbers": numbers}
     return save_checkpoint(path, Checkpoint(
         kind=KIND, architecture=architecture, tensors=tensors, training=about))
 

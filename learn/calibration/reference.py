@@ -12,6 +12,7 @@ from torch import Tensor
 
 from hqdm.golden.arithmetic.table import real_function
 from hqdm.golden.load.hadamard import rotate
+from hqdm.golden.network.interpreter import turned
 from hqdm.learn.calibration.quantisers import Exact, Fake, Quantiser, probability_steps, symmetric
 from hqdm.learn.calibration.real import RealLayer, RealNetwork
 from hqdm.spec import Layer, Node
@@ -72,7 +73,7 @@ class Reference:
         network = self.real.network
         if classes is None:
             classes = torch.zeros(latents.shape[0], dtype=torch.int64, device=latents.device)
-        tensors = {network.input: latents.to(self.dtype)}
+        tensors = {network.input: turned(network, latents.to(self.dtype))}
         with torch.no_grad(), torch.autocast(latents.device.type, enabled=False):
             for index, (node, dead) in enumerate(network.last_reads()):
                 y = self.run_node(index, node, tensors, timestep, classes)
@@ -80,7 +81,7 @@ class Reference:
                 tensors[node.output] = y.reshape(-1, spec.channels, spec.height, spec.width)
                 for name in dead:
                     del tensors[name]
-        return tensors[network.output]
+        return turned(network, tensors[network.output])
 
     def run_node(self, index: int, node: Node, tensors: dict[str, Tensor], timestep: int,
                  classes: Tensor) -> Tensor:

@@ -1,11 +1,12 @@
 """Collects layers, tensors and real numbers, and makes the network of them."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from hqdm.firmware.compile.lowering.prologue import PLAIN, SOFTMAX, Prologue, float64
 from hqdm.learn.calibration.real import RealLayer, RealNetwork
 from hqdm.learn.calibration.source import Quantisation, quantise_weights
 from hqdm.spec import (
@@ -23,44 +24,9 @@ from hqdm.spec import (
 from hqdm.spec.layer import Op, Product
 from hqdm.spec.network import HostKind
 from hqdm.spec.precision import Format, Formats, with_format, with_formats
-from hqdm.spec.stages import EXP_EXPONENTS, PLAIN_LOAD, RowStage, Statistic, Table
+from hqdm.spec.stages import PLAIN_LOAD, Statistic, Table
 
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Prologue:
-    """What a layer does to its source before quantising it.
-
-    Parameters
-    ----------
-    row: "layer_norm", "softmax" or "none".
-    groups: groups of a GroupNorm, 0 for none.
-    gamma, beta: float64 [T, C], or None if there is no normalisation.
-    """
-
-    row: RowStage = "none"
-    groups: int = 0
-    gamma: Tensor | None = None
-    beta: Tensor | None = None
-    epsilon: float = 0.0
-    table: Table | None = None
-
-    def stages(self, sources: int) -> LoadStages:
-        """The stages of a load with so many sources; two unnormalised ones are aligned."""
-        static = self.gamma is not None or (sources > 1 and self.row == "none")
-        return LoadStages(
-            row=self.row, groups=self.groups, table=self.table,
-            channel="group_norm" if self.groups else "static" if static else "none")
-
-
-PLAIN = Prologue()
 NO_BIAS = torch.zeros(1, 1, 1, dtype=torch.float64)
-SOFTMAX = Prologue(row="softmax", table=Table(
-    function="exp", in_exponent=EXP_EXPONENTS[0], out_exponent=EXP_EXPONENTS[1]))
-
-
-def float64(values: Tensor) -> Tensor:
-    """On the CPU in float64; values of the meta device stay there, they have only a shape."""
-    return values.detach().to("meta" if values.is_meta else "cpu", torch.float64)
 
 
 class Builder:
@@ -75,11 +41,12 @@ class Builder:
     ----------
     formats: bits and rotation by role, in which weights are rounded; not for trained networks.
     quantisation: trained integers and steps by module name, or None.
+    mirrored: turn every kernel by 180 degrees, see `Network`.
     """
 
     def __init__(self, model: Any, timesteps: int, classes: int, formats: Formats,
-                 quantisation: Quantisation | None) -> None:
-        self.timesteps, self.classes = timesteps, classes
+                 quantisation: Quantisation | None, mirrored: bool = False) -> None:
+        self.timesteps, self.classes, self.mirrored = timesteps, classes, mirrored
         self.device = "meta" if next(model.parameters()).is_meta else "cpu"
         self.shapes = self.device == "meta"
         self._formats, self._quantisation = formats, quantisation
@@ -126,14 +93,15 @@ class Builder:
         return {name: getattr(found, name) if found else None for name in names}
 
     def module(self, module: Any, sources: tuple[str, ...], *, prologue: Prologue = PLAIN,
-               linear: bool = False, bias: Tensor | None = None, extra: Tensor | None = None,
-               upsample: int = 1, second: str | None = None, gate: Table | None = None) -> str:
+               linear: bool = False, bias: Tensor | None = None, upsample: int = 1,
+               padding: int | None = None, second: str | None = None,
+               gate: Table | None = None) -> str:
         """A Conv2d or Linear, or what replaced it; returns its output.
 
         Parameters
         ----------
         linear: treat a 1x1 convolution as a linear layer.
-        bias, extra: float64 [T, K, O]; `bias` replaces the module's own, `extra` is added.
+        bias: float64 [T, K, O], replaces the module's own. padding: replaces the module's own.
         """
         known, name = self._trained(module), self.name(module)
         fmt = Format()
@@ -144,14 +112,44 @@ class Builder:
             multiply = layer.multiply
             fmt = Format(weight_bits=multiply.bits, activation_bits=load.bits, axis=load.axis,
                          order=load.order, ranged=load.ranged)
+            self._check_turned(name, fmt)
+        if padding is not None:
+            multiply = replace(multiply, padding=padding)
         own = module.bias if isinstance(module.bias, Tensor) else None
         total = self.constant(own, multiply.out_channels) if bias is None else bias
-        real = replace(real, bias=total if extra is None else total + extra,
-                       gamma=prologue.gamma, beta=prologue.beta, epsilon=prologue.epsilon)
+        real = replace(self._turned(real), bias=total, gamma=prologue.gamma, beta=prologue.beta,
+                       epsilon=prologue.epsilon)
         if linear:
             multiply = replace(multiply, op="linear")
         return self._add(name, sources, fmt, multiply, real, prologue, upsample, second=second,
                          gate=gate)
+
+    def _turned(self, real: RealLayer) -> RealLayer:
+        """`real`, its kernel by 180 degrees if the network is mirrored."""
+        if not self.mirrored:
+            return real
+        weights, integers = (None if kernel is None else kernel.flip(-2, -1)
+                             for kernel in (real.weights, real.integers))
+        return replace(real, weights=weights, integers=integers)
+
+    def _check_turned(self, name: str, fmt: Format) -> None:
+        """A rotated row that is turned has some of its rotated values negative."""
+        if self.mirrored and fmt.ranged and fmt.axis == "width" and fmt.order:
+            raise ValueError(f"{name}: wanted symmetric bounds or another axis than the width "
+                             "beside downsample_padding 0, got free bounds along the width")
+
+    def shift(self, tensor: str, constant: Tensor) -> None:
+        """Add `constant`, float64 [T, K, O], to a tensor that nothing has read yet: to the bias of
+        the layer that writes it."""
+        if any(tensor in node.reads for node in self._nodes):
+            raise ValueError(f"{tensor}: wanted a tensor that nothing reads yet")
+        index = next(i for i, node in enumerate(self._nodes) if node.output == tensor)
+        node, real = self._nodes[index], self._reals[index]
+        bias = real.bias + constant
+        store = node.layer.store
+        store = replace(store, stages=replace(store.stages, classes=bias.shape[1]))
+        self._nodes[index] = replace(node, layer=replace(node.layer, store=store))
+        self._reals[index] = replace(real, bias=bias)
 
     def _float(self, name: str, module: Any) -> tuple[Multiply, RealLayer]:
         """A float module; its format is known, and its weights rounded, at the end."""
@@ -210,7 +208,8 @@ class Builder:
                 store, stages=replace(store.stages, statistics=statistics)))))
         network = Network(name=name, tensors=tuple(self.tensors.values()), nodes=tuple(nodes),
                           input=source, output=output, timesteps=self.timesteps,
-                          classes=self.classes, host=tuple(self._host))
+                          classes=self.classes, host=tuple(self._host),
+                          mirrored=self.mirrored)
         if self._quantisation is None:
             return self._rounded(with_formats(network, self._formats))
         return RealNetwork(network=network, layers=tuple(self._reals))

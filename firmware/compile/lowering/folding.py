@@ -8,7 +8,7 @@ from diffusers.models.attention_processor import Attention
 from diffusers.models.resnet import ResnetBlock2D
 from torch import Tensor
 
-from hqdm.firmware.compile.lowering.builder import float64
+from hqdm.firmware.compile.lowering.prologue import float64
 
 Select = Callable[[int], None]
 
@@ -45,6 +45,7 @@ class Constants:
         self._count = len(timesteps)
         dtype = next(model.parameters()).dtype
         device = next(model.parameters()).device
+        both = model.config.get("class_embeddings_concat", False)   # time and class, side by side
         self._embeddings: list[Tensor] = []
         for index, t in enumerate(timesteps):
             self._select(index)
@@ -52,6 +53,7 @@ class Constants:
                 embedding = model.time_embedding(
                     model.time_proj(torch.tensor([t], device=device)).to(dtype))
                 act = getattr(model, "time_embed_act", None)
+            embedding = torch.cat([embedding, embedding], dim=1) if both else embedding
             self._embeddings.append(embedding if act is None else act(embedding))
         if self._contexts is not None:
             self._contexts = self._contexts.to(device, dtype)
@@ -85,6 +87,17 @@ class Constants:
                              f"{block.time_embedding_norm!r}")
         scale, offset = shift.squeeze(1).chunk(2, dim=1)
         return own.expand(self._count, 1, -1), (scale, offset)
+
+    @property
+    def given(self) -> bool:
+        """Whether there is a context."""
+        return self._contexts is not None
+
+    def to_itself(self, attention: Attention) -> bool:
+        """Whether an attention that may have a context is to the pixels: it has none, and where
+        the model is given none, keys as wide as the pixels are made of them."""
+        return not attention.is_cross_attention or (
+            not self.given and attention.cross_attention_dim == attention.query_dim)
 
     def cross_attention(self, attention: Attention, name: str) -> Tensor:
         """float64 [T, K, O] that cross-attention adds; ValueError without contexts."""

@@ -1,34 +1,36 @@
 """A diffusers UNet to the list of layers."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from diffusers.models.attention_processor import Attention
-from diffusers.models.transformers.transformer_2d import Transformer2DModel
+from diffusers.models.downsampling import Downsample2D
 from torch import Tensor, nn
 
+from hqdm.firmware.catalogue.blocks import check_block
+from hqdm.firmware.compile.lowering.attention import Attentions
 from hqdm.firmware.compile.lowering.blocks import Blocks, require
 from hqdm.firmware.compile.lowering.builder import Builder
 from hqdm.firmware.compile.lowering.folding import Constants, Select
+from hqdm.firmware.compile.lowering.prologue import group_norm
 from hqdm.learn.calibration.real import RealNetwork
 from hqdm.learn.calibration.source import Quantisation
 from hqdm.learn.diffusion.presets import UNET_CLASSES
 from hqdm.spec.precision import Formats
 
 MIXED = Formats()
-BLOCKS = ("DownBlock2D", "CrossAttnDownBlock2D", "AttnDownBlock2D", "UNetMidBlock2D",
-          "UNetMidBlock2DCrossAttn", "UpBlock2D", "CrossAttnUpBlock2D", "AttnUpBlock2D",
-          "ResnetDownsampleBlock2D", "ResnetUpsampleBlock2D")
 # options that add something to the forward pass that is not lowered
 PLAIN = {
     "center_input_sample": (False,), "class_embed_type": (None,), "num_class_embeds": (None,),
     "addition_embed_type": (None,), "encoder_hid_dim": (None,), "encoder_hid_dim_type": (None,),
-    "time_embedding_type": ("positional",), "time_cond_proj_dim": (None,), "conv_in_kernel": (3,),
-    "conv_out_kernel": (3,), "class_embeddings_concat": (False,),
+    "time_embedding_type": ("positional",), "time_cond_proj_dim": (None,),
+    "conv_in_kernel": (3, 1), "conv_out_kernel": (3, 1), "class_embeddings_concat": (False,),
+    "dual_cross_attention": (False, None), "attention_type": ("default",),
 }
-# of those, what only adds to the time embedding or makes the context: no layer for it
-FOLDED = {"class_embed_type", "num_class_embeds", "addition_embed_type", "encoder_hid_dim",
-          "encoder_hid_dim_type", "time_cond_proj_dim"}
+# of those, what is a network of shapes for: what changes the time embedding, the context, the
+# latent before it is encoded or the noise after it is decoded has no layer
+FOLDED = {"center_input_sample", "class_embed_type", "num_class_embeds", "addition_embed_type",
+          "encoder_hid_dim", "encoder_hid_dim_type", "time_embedding_type", "time_cond_proj_dim",
+          "class_embeddings_concat"}
 
 
 def lower(model: Any, timesteps: Sequence[int], *, contexts: Tensor | None = None,
@@ -62,17 +64,24 @@ def lower(model: Any, timesteps: Sequence[int], *, contexts: Tensor | None = Non
     shapes = next(model.parameters()).is_meta
     for option, fine in PLAIN.items():
         value = model.config.get(option, fine[0])
-        require(name, f"{option} of {fine[0]!r}", repr(value),
+        require(name, f"{option} of {' or '.join(map(repr, fine))}", repr(value),
                 value in fine or (shapes and option in FOLDED))
     if contexts is not None:
         contexts = contexts[:, None] if contexts.dim() == 2 else contexts
         require(name, "one context token", f"{contexts.shape[1]}", shapes or contexts.shape[1] == 1)
     height, width = _size(model, size)
     classes = 1 if contexts is None else contexts.shape[0]
-    builder = Builder(model, len(timesteps), classes, formats, quantisation)
-    blocks = Blocks(builder, Constants(model, timesteps, contexts, select))
+    builder = Builder(model, len(timesteps), classes, formats, quantisation, _mirrored(model))
+    constants = Constants(model, timesteps, contexts, select)
     source = builder.tensor("latent", model.config.in_channels, height, width)
-    return builder.finish(name, source, _body(model, builder, blocks, source))
+    body = _Body(builder, Blocks(builder, constants), Attentions(builder, constants))
+    return builder.finish(name, source, body.lower(model, source))
+
+
+def _mirrored(model: Any) -> bool:
+    """Whether strided convolutions have their zeros at the bottom and right only."""
+    return any(m.use_conv and m.padding == 0 for m in model.modules()
+               if isinstance(m, Downsample2D))
 
 
 def _size(model: Any, size: int | tuple[int, int] | None) -> tuple[int, int]:
@@ -86,52 +95,53 @@ def _size(model: Any, size: int | tuple[int, int] | None) -> tuple[int, int]:
     return height, width
 
 
-def _body(model: Any, builder: Builder, blocks: Blocks, source: str) -> str:
-    """All layers; returns the output's name."""
-    hidden = builder.module(model.conv_in, (source,))
-    skips = [hidden]
-    for block in model.down_blocks:
-        _check_block(builder, block)
-        for resnet, attention in zip(block.resnets, _attentions(block), strict=True):
-            hidden = _attend(blocks, attention, blocks.resnet(resnet, (hidden,)))
-            skips.append(hidden)
-        for sampler in getattr(block, "downsamplers", None) or ():
-            hidden = blocks.downsample(sampler, hidden)
-            skips.append(hidden)
-    if model.mid_block is not None:
-        _check_block(builder, model.mid_block)
-        hidden = blocks.resnet(model.mid_block.resnets[0], (hidden,))
-        for resnet, attention in zip(model.mid_block.resnets[1:], model.mid_block.attentions,
-                                     strict=True):
-            hidden = blocks.resnet(resnet, (_attend(blocks, attention, hidden),))
-    for block in model.up_blocks:
-        _check_block(builder, block)
-        for resnet, attention in zip(block.resnets, _attentions(block), strict=True):
-            hidden = _attend(blocks, attention, blocks.resnet(resnet, (hidden, skips.pop())))
-        for sampler in getattr(block, "upsamplers", None) or ():
-            hidden = blocks.upsample(sampler, hidden)
-    require("conv_norm_out", "a normalisation and SiLU before the last convolution", "another end",
-            isinstance(model.conv_norm_out, nn.GroupNorm) and isinstance(model.conv_act, nn.SiLU))
-    return builder.module(model.conv_out, (hidden,),
-                          prologue=blocks.group_norm(model.conv_norm_out, "silu"))
+class _Body:
+    """Lowers the blocks of a UNet in their order."""
 
+    def __init__(self, builder: Builder, blocks: Blocks, attentions: Attentions) -> None:
+        self.builder, self.blocks, self.attentions = builder, blocks, attentions
 
-def _check_block(builder: Builder, block: Any) -> None:
-    require(builder.name(block), f"one of {BLOCKS}", type(block).__name__,
-            type(block).__name__ in BLOCKS)
+    def lower(self, model: Any, source: str) -> str:
+        """All layers; returns the output's name."""
+        hidden = self.builder.module(model.conv_in, (source,))
+        skips = [hidden]
+        for block in model.down_blocks:
+            for resnet, attention in self._parts(block):
+                hidden = self._attend(attention, self.blocks.resnet(resnet, (hidden,)))
+                skips.append(hidden)
+            for sampler in getattr(block, "downsamplers", None) or ():
+                hidden = self.blocks.downsample(sampler, hidden)
+                skips.append(hidden)
+        if model.mid_block is not None:
+            hidden = self._middle(model.mid_block, hidden)
+        for block in model.up_blocks:
+            for resnet, attention in self._parts(block):
+                sources = hidden, skips.pop()
+                hidden = self._attend(attention, self.blocks.resnet(resnet, sources))
+            for sampler in getattr(block, "upsamplers", None) or ():
+                hidden = self.blocks.upsample(sampler, hidden)
+        return self._end(model, hidden)
 
-
-def _attentions(block: Any) -> Sequence[nn.Module | None]:
-    """The attention after each residual block, None where there is none."""
-    return getattr(block, "attentions", None) or [None] * len(block.resnets)
-
-
-def _attend(blocks: Blocks, attention: nn.Module | None, hidden: str) -> str:
-    if attention is None:
+    def _middle(self, block: Any, hidden: str) -> str:
+        check_block(self.builder.name(block), type(block).__name__)
+        hidden = self.blocks.resnet(block.resnets[0], (hidden,))
+        for resnet, attention in zip(block.resnets[1:], block.attentions, strict=True):
+            hidden = self.blocks.resnet(resnet, (self._attend(attention, hidden),))
         return hidden
-    if isinstance(attention, Transformer2DModel):
-        return blocks.transformer(attention, hidden)
-    require("attention", "an Attention or a Transformer2DModel", type(attention).__name__,
-            isinstance(attention, Attention))
-    assert isinstance(attention, Attention)
-    return blocks.attention_block(attention, hidden)
+
+    def _end(self, model: Any, hidden: str) -> str:
+        norm = model.conv_norm_out
+        require("conv_norm_out", "a normalisation and SiLU before the last convolution",
+                "another end",
+                isinstance(norm, nn.GroupNorm) and isinstance(model.conv_act, nn.SiLU))
+        return self.builder.module(model.conv_out, (hidden,),
+                                   prologue=group_norm(norm, self.builder.timesteps, "silu"))
+
+    def _parts(self, block: Any) -> Iterator[tuple[Any, nn.Module | None]]:
+        """Each residual block and the attention after it, None where there is none."""
+        check_block(self.builder.name(block), type(block).__name__)
+        attentions = getattr(block, "attentions", None) or [None] * len(block.resnets)
+        return zip(block.resnets, attentions, strict=True)
+
+    def _attend(self, attention: nn.Module | None, hidden: str) -> str:
+        return hidden if attention is None else self.attentions.lower(attention, hidden)

@@ -6,6 +6,7 @@ from diffusers import UNet2DConditionModel, UNet2DModel
 
 from hqdm.firmware.compile.lowering import lower
 from hqdm.firmware.compile.lowering.folding import fold_cross_attention
+from hqdm.golden.network.network_file import load_network, save_network
 from hqdm.learn.calibration import Reference, quantise
 from hqdm.spec.precision import Formats
 
@@ -59,6 +60,62 @@ def test_the_layers_are_the_unconditional_model(norm):
         assert float((got - model(x, t).sample).abs().max()) <= 1e-13
 
 
+@pytest.mark.parametrize("norm", ["default", "scale_shift"])
+def test_zeros_at_the_bottom_and_right(norm):
+    """downsample_padding 0: the network is turned, and so are the latent and the noise."""
+    model = unconditional(downsample_padding=0, resnet_time_scale_shift=norm)
+    real = lower(model, TIMESTEPS)
+    assert real.network.mirrored and not lower(unconditional(), (1,)).network.mirrored
+    layer = next(n.layer for n in real.network.nodes if n.layer.multiply.stride == 2)
+    assert (layer.multiply.padding, layer.out_height, layer.out_width) == (1, 8, 4)
+    x = draw(2, 3, 16, 8)
+    for entry, t in enumerate(TIMESTEPS):
+        got = Reference(real, dtype=torch.float64)(x, entry)
+        assert float((got - model(x, t).sample).abs().max()) <= 1e-13
+
+
+def test_a_mirrored_network_runs_in_integers(tmp_path):
+    """Latent and noise are those of the model, in memory and from a file."""
+    model = unconditional(downsample_padding=0).float()
+    x = [draw(2, 3, 16, 8).float() for _ in TIMESTEPS]
+    real = lower(model, TIMESTEPS, formats=Formats(weight_bits=8, activation_bits=8))
+    _, integers = quantise(real, x)
+    save_network(tmp_path / "n.safetensors", integers, {})
+    again, _ = load_network(tmp_path / "n.safetensors")
+    got = integers(x[0], 0)
+    assert torch.equal(again(x[0], 0), got)
+    cosine = torch.nn.functional.cosine_similarity(
+        got.flatten(1), model(x[0], TIMESTEPS[0]).sample.flatten(1))
+    assert float(cosine.min()) >= 0.995
+
+
+@pytest.mark.parametrize("options", [
+    {"only_cross_attention": True}, {"only_cross_attention": [True, False]},
+    {"transformer_layers_per_block": 2, "only_cross_attention": True},
+    {"mid_block_type": "UNetMidBlock2D", "only_cross_attention": True},
+    {"conv_in_kernel": 1, "conv_out_kernel": 1}])
+def test_attention_to_the_context_only(options):
+    """A constant that no attention layer is there for goes to the bias before it."""
+    model, contexts = conditional(**options), draw(3, 12)
+    real = lower(model, TIMESTEPS, contexts=contexts)
+    x, classes = draw(3, 4, 8, 8), torch.tensor([2, 0, 1])
+    for entry, t in enumerate(TIMESTEPS):
+        wanted = model(x, t, contexts[classes][:, None]).sample
+        got = Reference(real, dtype=torch.float64)(x, entry, classes)
+        assert float((got - wanted).abs().max()) <= 1e-13
+
+
+def test_without_a_context_cross_attention_is_to_the_pixels():
+    """As AudioLDM: what could take a context is given none, and as wide as the pixels."""
+    model = conditional(cross_attention_dim=[16, 32])
+    real = lower(model, TIMESTEPS)
+    assert any(n.layer.name.endswith("attn2.scores") for n in real.network.nodes)
+    x = draw(3, 4, 8, 8)
+    for entry, t in enumerate(TIMESTEPS):
+        got = Reference(real, dtype=torch.float64)(x, entry)
+        assert float((got - model(x, t, None).sample).abs().max()) <= 1e-13
+
+
 def test_cross_attention_to_one_token_is_a_constant():
     """Softmax over one key is exactly 1: every pixel gets the same, whatever it asks."""
     attention = conditional().mid_block.attentions[0].transformer_blocks[0].attn2
@@ -104,8 +161,14 @@ def test_an_unconditional_model_runs_in_integers():
      r"size: wanted multiples of 2, got 9 x 9"),
     (lambda: lower(conditional(center_input_sample=True), (1,)),
      r"wanted center_input_sample of False, got True"),
-    (lambda: lower(unconditional(downsample_padding=0), (1,)),
-     r"wanted a strided convolution with padding 1"),
+    (lambda: lower(unconditional(downsample_padding=2), (1,)),
+     r"down_blocks.0.downsamplers.0: wanted a strided convolution with padding 0 or 1"),
+    (lambda: lower(unconditional(down_block_types=("SkipDownBlock2D", "AttnDownBlock2D")), (1,)),
+     r"down_blocks.0: SkipDownBlock2D is not lowered: .* nearest that is: ResnetDownsampleBlock2D"),
+    (lambda: lower(conditional(attention_type="gated"), (1,), contexts=draw(2, 12)),
+     r"wanted attention_type of 'default', got 'gated'"),
+    (lambda: lower(conditional(dual_cross_attention=True), (1,), contexts=draw(2, 12)),
+     r"wanted dual_cross_attention of False or None, got True"),
     (lambda: lower(unconditional(down_block_types=("ResnetDownsampleBlock2D", "AttnDownBlock2D")),
                    (1,)), r"wanted a residual block without resampling \(only networks of shapes"),
     (lambda: lower(conditional(act_fn="gelu"), (1,), contexts=draw(2, 12)),
