@@ -1,6 +1,7 @@
 """`hqdm cycles`: how many cycles a model would take, without weights or simulation."""
 
 import json
+import re
 from fractions import Fraction
 from pathlib import Path
 from typing import Annotated
@@ -12,19 +13,23 @@ from hqdm.cli.output_option import DASH, aside
 from hqdm.cli.printing import Json
 from hqdm.kit.files import check_writable
 
+PLAIN_NUMBER = re.compile(r"[+-]?\d{1,12}((\.\d{0,12})?(e[+-]?\d)?|/\d{1,12})")
+
 
 def parse_bandwidth(text: str | None) -> Fraction | None:
     """Bytes per cycle as written, "12.8" or "64/5"; None is no limit."""
     try:
+        if text is not None and not PLAIN_NUMBER.fullmatch(text):
+            raise ValueError("more digits than a bandwidth has")
         return None if text is None else Fraction(text)
     except (ValueError, ZeroDivisionError) as error:
-        raise ValueError(f"--bandwidth: wanted bytes per cycle, got {text!r}") from error
+        raise ValueError(f"--bandwidth: wanted bytes per cycle, got {text[:40]!r}") from error
 
 
 def cycles(
     model: Annotated[str, typer.Option(
-        help="Name (see docs/models.md), a diffusers UNet configuration file, or an integer "
-             "network of hqdm lower.")] = "cifar10",
+        help="Name (see docs/models.md), a diffusers UNet configuration file or its folder, or an "
+             "integer network of hqdm lower.")] = "cifar10",
     config: ConfigFile = "n16",
     batch: Annotated[int, typer.Option(
         help="Images of the call that is a step; they share the weights where that helps. 2: "
@@ -39,8 +44,8 @@ def cycles(
     size: Annotated[tuple[int, int] | None, typer.Option(
         help="Height and width of the latent; by default the model's.", show_default=False)] = None,
     tokens: Annotated[int | None, typer.Option(
-        help="Of the context; by default the model's, or 1. To one token, cross-attention is a "
-             "constant.", show_default=False)] = None,
+        help="Of the context; by default the model's, or 77 of text, as the first line then says. "
+             "To one token, cross-attention is a constant.", show_default=False)] = None,
     weights: Annotated[int | None, typer.Option(
         help="Bits, 2, 3, 4 or 8.", show_default="4")] = None,
     activations: Annotated[int | None, typer.Option(

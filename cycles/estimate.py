@@ -11,6 +11,8 @@ from hqdm.spec.stalls import Stalls
 
 Unit = Literal["load", "weight", "multiply", "store"]
 UNITS: tuple[Unit, ...] = ("load", "weight", "multiply", "store")
+MOST_LATENCY = 1_000_000
+LARGEST = 1_000_000     # bytes per cycle, and one in so many cycles
 PORTS = ("load", "weight", "store_read", "store_write")
 
 
@@ -34,9 +36,15 @@ class MemoryTiming:
     def __post_init__(self) -> None:
         if self.latency < 1:
             raise ValueError(f"memory latency: wanted at least 1 cycle, got {self.latency}")
+        if self.latency > MOST_LATENCY:
+            raise ValueError(f"memory latency: wanted at most {MOST_LATENCY:,} cycles, got "
+                             f"{self.latency:,}")
         if self.bandwidth is not None and self.bandwidth <= 0:
             raise ValueError(f"memory bandwidth: wanted more than 0 bytes per cycle, got "
                              f"{self.bandwidth}")
+        if self.bandwidth is not None and not 1 / LARGEST <= self.bandwidth <= LARGEST:
+            raise ValueError(f"memory bandwidth: wanted 1/{LARGEST}..{LARGEST} bytes per cycle, "
+                             f"got {float(self.bandwidth):g}")
 
     def interval(self, config: Config) -> float:
         """Cycles between two beats of a port that has the memory for itself."""

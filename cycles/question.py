@@ -9,6 +9,9 @@ from hqdm.cycles.step import DEFAULT_MEMORY, Run, Step, estimate_step
 from hqdm.spec.config import Config
 from hqdm.spec.shapes import Shapes
 
+SLOWEST, FASTEST = 1e-3, 1e6    # MHz
+MOST_STEPS = 1_000_000
+
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
@@ -77,8 +80,12 @@ def ask(shapes: Shapes, config: Config, *, memory: MemoryTiming = DEFAULT_MEMORY
     """
     if not clock > 0:
         raise ValueError(f"clock: wanted more than 0 MHz, got {clock}")
+    if not SLOWEST <= clock <= FASTEST:
+        raise ValueError(f"clock: wanted {SLOWEST:g}..{FASTEST:g} MHz, got {clock:g}")
     if steps < 1:
         raise ValueError(f"steps: wanted at least 1, got {steps}")
+    if steps > MOST_STEPS:
+        raise ValueError(f"steps: wanted at most {MOST_STEPS:,}, got {steps:,}")
     step = estimate_step(shapes.network, config, memory, batch)
     alone = estimate_step(shapes.network, config, memory) if batch > 1 else None
     return Answer(shapes=shapes, step=step, alone=alone, clock=clock, steps=steps)
@@ -100,6 +107,7 @@ def summary(answer: Answer) -> dict[str, Any]:
               for name in dict.fromkeys(r.bound for r in step.runs)}
     whole = {
         "model": found.name, "config": step.config.name, "batch": step.batch,
+        "tokens": found.tokens, "assumed": found.assumed,
         "parameters": found.parameters, "macs": step.macs, "ideal_cycles": step.ideal_cycles,
         "cycles": step.cycles, "utilization": step.utilization, "busy_cycles": step.busy,
         "stalls": step.stalls.by_cause, "dram_bytes": step.dram_bytes, "bound_cycles": bounds,

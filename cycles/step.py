@@ -15,6 +15,7 @@ from hqdm.spec.stalls import Stalls
 
 BOUNDS = ("array", "load", "weight", "store", "memory")
 DEFAULT_MEMORY = MemoryTiming()
+MOST_IMAGES = 65535
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -228,6 +229,8 @@ def estimate_step(network: Network, config: Config, memory: MemoryTiming = DEFAU
     """
     if batch < 1:
         raise ValueError(f"batch: wanted at least 1 image, got {batch}")
+    if batch > MOST_IMAGES:
+        raise ValueError(f"batch: wanted at most {MOST_IMAGES:,} images, got {batch:,}")
     return Step(
         network=network, config=config, memory=memory, batch=batch,
         runs=tuple(node_runs(node, batch, config, memory) for node in network.nodes),

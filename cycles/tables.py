@@ -103,7 +103,7 @@ def headline(answer: Answer) -> list[str]:
     shares = waits(Group(kind="one step", runs=step.runs)) or "nothing"
     text = f"""\
 {model.name} on {step.config.name}: {step.cycles:,} cycles per denoising step, array use {
-        step.utilization:.1%}
+        step.utilization:.1%}{f" ({model.assumed})" if model.assumed else ""}
   one step is one call of the network for {images}: {step.macs / 1e9:,.2f} GMAC, {
         answer.shapes.parameters:,} parameters
   at {answer.clock:g} MHz: {seconds(answer.seconds_per_step)} per step, {

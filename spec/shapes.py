@@ -31,6 +31,8 @@ class Shapes:
     folded: what became a constant; with `network.macs` all products of a call.
     about: one line for people.
     guidance: whether an image takes two calls a step (classifier-free guidance).
+    tokens: of the context; None without one.
+    assumed: what was assumed about the context, a line for people.
     """
 
     name: str
@@ -39,6 +41,8 @@ class Shapes:
     folded: tuple[Folded, ...] = ()
     about: str = ""
     guidance: bool = False
+    tokens: int | None = None
+    assumed: str = ""
 
 
 def shapes_of(network: Network, name: str, guidance: bool = True) -> Shapes:

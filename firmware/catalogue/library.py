@@ -1,12 +1,13 @@
 """Models by name: diffusers configuration files of this folder, or any file of that form."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from inspect import signature
 from pathlib import Path
 from typing import Any
 
+from hqdm.firmware.catalogue.context import check_tokens, context
+from hqdm.firmware.catalogue.document import find_file, read_object, title
+from hqdm.firmware.catalogue.fields import check_fields
 from hqdm.learn.diffusion.presets import UNET_CLASSES
 
 FOLDER = Path(__file__).parent
@@ -28,7 +29,8 @@ class ModelConfig:
     about: one line for people.
     guidance: whether an image takes two calls a step (classifier-free guidance).
     heads: of every attention, where one number of channels per head cannot say it; or None.
-    tokens: of the context; to one token, cross-attention is a constant.
+    tokens: of the context; to one token, cross-attention is a constant; None without a context.
+    assumed: what was assumed about the context, as nothing says it: a line for people.
     rotate: axis of the rotation of convolutions where none is asked for.
     """
 
@@ -39,7 +41,8 @@ class ModelConfig:
     about: str = ""
     guidance: bool = False
     heads: int | None = None
-    tokens: int = 1
+    tokens: int | None = None
+    assumed: str = ""
     rotate: str = "width"
 
 
@@ -49,24 +52,20 @@ def names() -> tuple[str, ...]:
 
 
 def read_model(model: str) -> ModelConfig:
-    """The configuration of a known name, of the diffusers UNet configuration file `model`, or of an
-    integer network (`hqdm lower`), which ends in .safetensors.
+    """The configuration of a known name, of the diffusers UNet configuration file `model` (or of a
+    folder that has one), or of an integer network (`hqdm lower`), which ends in .safetensors.
 
     Raises
     ------
     ValueError: neither a name nor a file, or one that does not describe a UNet.
     """
-    path = FOLDER / f"{model}.json" if model in names() else Path(model)
-    if not path.is_file():
+    path = FOLDER / f"{model}.json" if model in names() else find_file(model)
+    if path is None:
         raise ValueError(f"model: wanted one of {', '.join(names())}, a diffusers UNet "
                          f"configuration file or an integer network, got {model!r}")
     if path.suffix == ".safetensors":
         return ModelConfig(path=path, name=path.stem, kind=INTEGERS)
-    try:
-        plain = json.loads(path.read_text())
-    except ValueError as error:
-        raise ValueError(f"{path}: wanted JSON, got {error}") from error
-    return _checked(path, plain)
+    return _checked(path, read_object(path))
 
 
 def with_tokens(config: ModelConfig, tokens: int | None) -> ModelConfig:
@@ -74,14 +73,12 @@ def with_tokens(config: ModelConfig, tokens: int | None) -> ModelConfig:
 
     Raises
     ------
-    ValueError: less than one, or a model without context.
+    ValueError: less than one or too many, or a model without context.
     """
     if tokens is None:
         return config
-    if tokens < 1 or config.kind != "UNet2DConditionModel":
-        raise ValueError(f"tokens: wanted at least 1 of a UNet2DConditionModel, got {tokens} of "
-                         f"{config.name}, a {config.kind}")
-    return replace(config, tokens=tokens)
+    check_tokens(config.name, config.kind, config.fields, tokens)
+    return replace(config, tokens=tokens, assumed="")
 
 
 def _checked(path: Path, plain: Any) -> ModelConfig:
@@ -90,18 +87,25 @@ def _checked(path: Path, plain: Any) -> ModelConfig:
     if not isinstance(plain, dict):
         raise ValueError(f"{path}: wanted an object with {wanted}, got {type(plain).__name__}")
     kind = plain.get("_class_name")
-    if kind not in UNET_CLASSES:
-        raise ValueError(f"{path}: wanted {wanted}, got {kind!r}")
+    if not isinstance(kind, str) or kind not in UNET_CLASSES:
+        hint = "; of a pipeline's folder give unet/config.json" if str(kind).endswith(
+            "Pipeline") else ""
+        raise ValueError(f"{path}: wanted {wanted}, got {kind!r}{hint}")
     own = plain.get("hqdm", {})
     for name, value in own.items() if isinstance(own, dict) else ((repr(own), None),):
         if name not in ABOUT or type(value) is not ABOUT[name] or (
                 type(value) is int and value < 1) or (name == "rotate" and value not in AXES):
             wanted = ", ".join(f"{n} ({t.__name__})" for n, t in ABOUT.items())
             raise ValueError(f"{path}: wanted hqdm to hold {wanted}, got {name}: {value!r}")
-    fields = {n: v for n, v in plain.items() if not n.startswith("_") and n != "hqdm"}
-    conditional = kind == "UNet2DConditionModel"
-    return ModelConfig(path=path, name=path.stem, kind=kind, fields=fields,
-                       **{"guidance": conditional} | own)
+    name = title(path)
+    fields = check_fields(name, kind, {
+        n: v for n, v in plain.items() if not n.startswith("_") and n != "hqdm"})
+    found = context(kind, fields)
+    config = ModelConfig(
+        path=path, name=name, kind=kind, fields=fields, tokens=found.tokens, assumed=found.assumed,
+        **{"guidance": kind == "UNet2DConditionModel"}
+        | {n: v for n, v in own.items() if n != "tokens"})
+    return with_tokens(config, own.get("tokens"))
 
 
 def make_model(config: ModelConfig) -> Any:
@@ -114,15 +118,11 @@ def make_model(config: ModelConfig) -> Any:
     import diffusers
     import torch
     kind = getattr(diffusers, config.kind)
-    known = [n for n in signature(kind.__init__).parameters if n != "self"]
-    unknown = sorted(set(config.fields) - set(known))
-    if unknown:
-        raise ValueError(f"{config.name}: wanted fields of {config.kind} ({', '.join(known)}), got "
-                         f"{', '.join(unknown)}")
     try:
         with torch.device("meta"):
             model = kind(**config.fields)
-    except (TypeError, ValueError, IndexError, KeyError, ZeroDivisionError) as error:
+    except (TypeError, ValueError, LookupError, ArithmeticError, AttributeError, AssertionError,
+            RuntimeError) as error:
         raise ValueError(f"{config.name}: wanted a configuration that {config.kind} takes, got "
                          f"{type(error).__name__}: {error}") from error
     if config.heads is not None:

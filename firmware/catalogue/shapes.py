@@ -4,7 +4,14 @@ import json
 from dataclasses import replace
 from typing import Any, cast
 
-from hqdm.firmware.catalogue.library import AXES, FOLDER, INTEGERS, ModelConfig, make_model
+from hqdm.firmware.catalogue.library import (
+    AXES,
+    FOLDER,
+    INTEGERS,
+    ModelConfig,
+    make_model,
+    read_model,
+)
 from hqdm.spec import Network
 from hqdm.spec.layer import Axis
 from hqdm.spec.plain import from_plain, to_plain
@@ -12,7 +19,6 @@ from hqdm.spec.precision import Formats, with_formats
 from hqdm.spec.shapes import Folded, Shapes, shapes_of
 
 LAYERS = FOLDER / "layers"
-EMBEDDINGS = ("time_embedding", "class_embedding", "add_embedding", "encoder_hid_proj")
 
 
 def shapes(config: ModelConfig, size: int | tuple[int, int] | None = None) -> Shapes:
@@ -31,7 +37,7 @@ def shapes(config: ModelConfig, size: int | tuple[int, int] | None = None) -> Sh
         if size is not None:
             raise ValueError(f"size: wanted none, {config.path.name} has its own, got {size}")
         return read_integers(config)
-    if size is None and config.tokens == 1 and config.path.parent == FOLDER:
+    if size is None and config.path.parent == FOLDER and config == read_model(config.name):
         return read_listing(config)
     return lower_shapes(config, size)
 
@@ -89,7 +95,8 @@ def read_listing(config: ModelConfig) -> Shapes:
 def _described(config: ModelConfig, network: Network, parameters: int, folded: tuple[Folded, ...],
                ) -> Shapes:
     return Shapes(name=config.name, network=network, parameters=parameters, folded=folded,
-                  about=config.about, guidance=config.guidance)
+                  about=config.about, guidance=config.guidance, tokens=config.tokens,
+                  assumed=config.assumed)
 
 
 def read_integers(config: ModelConfig) -> Shapes:
@@ -113,44 +120,14 @@ def lower_shapes(config: ModelConfig, size: int | tuple[int, int] | None = None)
     """
     import torch
 
+    from hqdm.firmware.catalogue.folded import folded_products
     from hqdm.firmware.compile.lowering.unet import lower
-    model = make_model(config)
-    width = getattr(model.config, "cross_attention_dim", None)
-    contexts = None
-    if width is not None:
-        width = width if isinstance(width, int) else max(width)
+    model, contexts = make_model(config), None
+    if config.tokens is not None:
+        width = model.config.cross_attention_dim
+        width = width if isinstance(width, int) else width[0]
         contexts = torch.empty(1, config.tokens, width, device="meta")
     network = lower(model, (0,), contexts=contexts, size=size, name=config.name).network
     return _described(config, network, sum(p.numel() for p in model.parameters()),
-                      _folded(model, network, config.tokens))
+                      folded_products(model, network, config.tokens))
 
-
-def _linear(module: Any) -> int:
-    """Products of the linear layers of `module`, for one row."""
-    from torch import nn
-    return sum(m.in_features * m.out_features for m in module.modules()
-               if isinstance(m, nn.Linear))
-
-
-def _folded(model: Any, network: Network, tokens: int) -> tuple[Folded, ...]:
-    """Time embedding and cross-attention."""
-    embedding = sum(_linear(part) for name, part in model.named_modules()
-                    if name in EMBEDDINGS or name.endswith("time_emb_proj"))
-    found = [Folded(what="time embedding", macs=embedding)]
-    blocks = [(name, m) for name, m in model.named_modules() if name.endswith(".attn2")]
-    if blocks:
-        pixels = {t.name: t.pixels for t in network.tensors}
-        kept = sum(n.layer.macs for n in network.nodes if ".attn2." in n.layer.name)
-        total = sum(_attention(m, pixels[f"{name.removesuffix('2')}1.to_q"], tokens)
-                    for name, m in blocks)
-        what = "cross-attention to one token" if tokens == 1 else "keys and values of the context"
-        found.append(Folded(what=what, macs=total - kept))
-    return tuple(found)
-
-
-def _attention(attention: Any, queries: int, tokens: int) -> int:
-    """Products of one attention to a context."""
-    projected = sum(_linear(m) * rows for m, rows in (
-        (attention.to_q, queries), (attention.to_k, tokens), (attention.to_v, tokens),
-        (attention.to_out[0], queries)))
-    return projected + 2 * queries * tokens * attention.inner_dim

@@ -69,6 +69,8 @@ def lower(model: Any, timesteps: Sequence[int], *, contexts: Tensor | None = Non
     if contexts is not None:
         contexts = contexts[:, None] if contexts.dim() == 2 else contexts
         require(name, "one context token", f"{contexts.shape[1]}", shapes or contexts.shape[1] == 1)
+    require(name, "a size, as the configuration has no sample_size: say --size HEIGHT WIDTH",
+            "none", size is not None or model.config.sample_size is not None)
     height, width = _size(model, size)
     classes = 1 if contexts is None else contexts.shape[0]
     builder = Builder(model, len(timesteps), classes, formats, quantisation, _mirrored(model))
@@ -87,7 +89,6 @@ def _mirrored(model: Any) -> bool:
 def _size(model: Any, size: int | tuple[int, int] | None) -> tuple[int, int]:
     """(height, width), checked against the downsampling."""
     size = model.config.sample_size if size is None else size
-    require("size", "a size, as the model has none", "None", size is not None)
     height, width = (size, size) if isinstance(size, int) else size
     factor = 1 << (len(model.down_blocks) - 1)
     require("size", f"multiples of {factor}", f"{height} x {width}",
