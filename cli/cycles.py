@@ -18,10 +18,12 @@ PLAIN_NUMBER = re.compile(r"[+-]?\d{1,12}((\.\d{0,12})?(e[+-]?\d)?|/\d{1,12})")
 
 def parse_bandwidth(text: str | None) -> Fraction | None:
     """Bytes per cycle as written, "12.8" or "64/5"; None is no limit."""
+    if text is None:
+        return None
     try:
-        if text is not None and not PLAIN_NUMBER.fullmatch(text):
+        if not PLAIN_NUMBER.fullmatch(text):    # a Fraction of 1e999999999 has as many digits
             raise ValueError("more digits than a bandwidth has")
-        return None if text is None else Fraction(text)
+        return Fraction(text)
     except (ValueError, ZeroDivisionError) as error:
         raise ValueError(f"--bandwidth: wanted bytes per cycle, got {text[:40]!r}") from error
 

@@ -6,10 +6,10 @@ from difflib import get_close_matches
 from math import isfinite
 from typing import Any
 
-from hqdm.firmware.catalogue.blocks import NEAREST, check_block
+from hqdm.firmware.compile.blocks import NEAREST, check_block
 
 BLOCKS = 16             # levels of a UNet
-PARTS = 1000            # residual and transformer blocks of all levels
+PARTS = 400             # residual and transformer blocks of all levels
 CHANNELS = 65535
 EMA = frozenset({       # what diffusers' EMAModel adds to the fields of the model it saves
     "decay", "inv_gamma", "min_decay", "optimization_step", "power", "update_after_step",
@@ -61,7 +61,7 @@ FLAG = Rule("true or false", lambda v: type(v) is bool)
 TEXT = Rule("a text", lambda v: isinstance(v, str))
 WIDTH = integer(1, CHANNELS)
 LAYERS = integer(1, 64)
-DEPTHS = integer(1, 256)
+DEPTHS = integer(0, 256)
 SIDE = integer(1, CHANNELS)
 COMMON = {
     "sample_size": or_null(Rule(f"{SIDE.text}, or height and width", lambda v: SIDE.takes(v) or (

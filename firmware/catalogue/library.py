@@ -1,5 +1,6 @@
 """Models by name: diffusers configuration files of this folder, or any file of that form."""
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -119,12 +120,13 @@ def make_model(config: ModelConfig) -> Any:
     import torch
     kind = getattr(diffusers, config.kind)
     try:
-        with torch.device("meta"):
+        with torch.device("meta"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")     # of layers without channels, refused later
             model = kind(**config.fields)
     except (TypeError, ValueError, LookupError, ArithmeticError, AttributeError, AssertionError,
             RuntimeError) as error:
         raise ValueError(f"{config.name}: wanted a configuration that {config.kind} takes, got "
-                         f"{type(error).__name__}: {error}") from error
+                         f"{type(error).__name__}: {' '.join(str(error).split())}") from error
     if config.heads is not None:
         _set_heads(model, config)
     return model.eval()

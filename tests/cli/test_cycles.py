@@ -106,6 +106,46 @@ def test_options_change_the_answer(capsys):
     assert ask(capsys, "--bandwidth", "64/5")["memory"] == {"latency": 40, "bandwidth": 12.8}
 
 
+SMALL = {"_class_name": "UNet2DConditionModel", "sample_size": 8, "block_out_channels": [8],
+         "layers_per_block": 1, "down_block_types": ["CrossAttnDownBlock2D"],
+         "up_block_types": ["CrossAttnUpBlock2D"], "norm_num_groups": 4, "attention_head_dim": 1}
+
+
+@pytest.mark.parametrize(("width", "options", "tokens", "text"), [
+    (768, [], 77, "77 tokens of text assumed, --tokens says otherwise"),
+    (768, ["--tokens", "5"], 5, ""),
+    (16, [], 1, "1 token of context assumed, to which cross-attention is a constant, --tokens"),
+    (16, ["--tokens", "1"], 1, "")])
+def test_the_tokens_are_said(capsys, write, width, options, tokens, text):
+    """On the first line and in the JSON, unless the question or the model says them."""
+    model = ["--model", write(SMALL | {"cross_attention_dim": width}), "--config", "n4", *options]
+    answer = ask(capsys, *model)
+    assert answer["tokens"] == tokens and answer["assumed"].startswith(text)
+    assert bool(answer["assumed"]) == bool(text)
+    status, out, _ = run(capsys, *model)
+    assert status == 0 and (text in out.split("\n")[0]) and ("assumed" in out) == bool(text)
+    assert ask(capsys, "--config", "n4")["assumed"] == ""
+
+
+def test_more_rows_than_the_core_counts(capsys, write):
+    """256 x 256 pixels are 65,536 rows of a linear layer, and as many scores of a head."""
+    answer = ask(capsys, "--model", write(SMALL | {"cross_attention_dim": 768, "sample_size": 256,
+        "mid_block_type": None, "only_cross_attention": True, "up_block_types": ["UpBlock2D"]}),
+        "--config", "n16", "--batch", "2")
+    check_sums(answer)
+    queries = next(r for r in answer["layers"] if r["name"].endswith("attn1.to_q"))
+    assert queries["macs"] == 2 * 65_536 * 8 * 8
+
+
+def test_a_folder_is_a_model(capsys, tmp_path):
+    """That of a pipeline has a UNet in it."""
+    (tmp_path / "mine" / "unet").mkdir(parents=True)
+    (tmp_path / "mine" / "unet" / "config.json").write_text(
+        json.dumps(SMALL | {"cross_attention_dim": 16}))
+    answer = ask(capsys, "--model", str(tmp_path / "mine"), "--config", "n4")
+    assert answer["model"] == "mine"
+
+
 def test_the_table(capsys):
     status, out, err = run(capsys, "--config", "n8", "--batch", "2")
     assert status == 0 and not err
@@ -167,6 +207,18 @@ def test_a_report_without_matplotlib(capsys, monkeypatch, tmp_path):
     (["--bandwidth", "0"], "memory bandwidth: wanted more than 0 bytes per cycle, got 0"),
     (["--clock", "0"], "clock: wanted more than 0 MHz, got 0"),
     (["--clock", "nan"], "clock: wanted more than 0 MHz, got nan"),
+    (["--clock", "inf"], "clock: wanted 0.001..1e+06 MHz, got inf"),
+    (["--clock", "1e-300"], "clock: wanted 0.001..1e+06 MHz, got 1e-300"),
+    (["--batch", "1000000000000"], "batch: wanted at most 65,535 images, got 1,000,000,000,000"),
+    (["--memory-latency", "10000000"], "memory latency: wanted at most 1,000,000 cycles, got 10"),
+    (["--bandwidth", "1e999999999"], "--bandwidth: wanted bytes per cycle, got '1e999999999'"),
+    (["--bandwidth", "1/999999999"], "memory bandwidth: wanted 1/1000000..1000000 bytes per cyc"),
+    (["--steps", "99999999"], "steps: wanted at most 1,000,000, got 99,999,999"),
+    (["--tokens", "1000000000"], "tokens: wanted 1..65535 of cifar10, 0 of them of an image"),
+    (["--size", "1000000000", "8"], "size: wanted 1..65535 both ways, got 1000000000 x 8"),
+    (["--size", "1024", "1024"], "attn1.scores: 262,144 keys are more than the core takes, "),
+    (["--model", "CompVis/stable-diffusion-v1-4"], "is not a file here, and nothing is downloaded"),
+    (["--model", "/"], "/: is a folder without unet/config.json or config.json"),
     (["--tokens", "0"], "tokens: wanted at least 1 of a UNet2DConditionModel, got 0 of cifar10"),
     (["--steps", "0"], "steps: wanted at least 1, got 0"),
     (["--size", "9", "16"], "size: wanted multiples of 4, got 9 x 16"),

@@ -101,6 +101,7 @@ def test_the_host_makes_tensors_of_written_ones():
     pooled = HostTensor(output="h", kind="average", source="a")
     assert hosted(pooled).host == (pooled,)
     hosted(HostTensor(output="h", kind="repeat", source="a"), size=(8, 8))
+    hosted(HostTensor(output="h", kind="join", source="a"), size=(17, 1))
     constant = HostTensor(output="h", kind="constant")
     hosted(constant, A, replace(B, second="h"), size=(4, 4))
 
@@ -112,6 +113,7 @@ def test_the_host_makes_tensors_of_written_ones():
     (HostTensor(output="h", kind="average"), (2, 2), r"got average of None"),
     (HostTensor(output="h", kind="average", source="a"), (4, 4), r"average of 2 x 2 pixels of"),
     (HostTensor(output="h", kind="repeat", source="a"), (2, 2), r"repeat of 2 x 2 pixels of"),
+    (HostTensor(output="h", kind="join", source="a"), (4, 4), r"more rows than the pixels of"),
     (HostTensor(output="h", kind="average", source="a", stages=LoadStages(
         channel="group_norm", groups=2)), (2, 2), r"stored with its channel statistics"),
 ])

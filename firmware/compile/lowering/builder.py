@@ -166,10 +166,15 @@ class Builder:
         channels = heads * keys.pixels if product == "scores" else keys.channels
         real = RealLayer(bias=self.constant(None, channels), gain=gain, steps=steps,
                          weight_steps=weight_steps)
-        multiply = Multiply(op="linear", out_channels=channels, bits=8, product=product,
-                            heads=heads)
         prologue = SOFTMAX if product == "mix" else PLAIN
-        return self._add(name, (source,), Format(), multiply, real, prologue, 1, weights=weights)
+        try:
+            multiply = Multiply(op="linear", out_channels=channels, bits=8, product=product,
+                                heads=heads)
+            return self._add(name, (source,), Format(), multiply, real, prologue, 1,
+                             weights=weights)
+        except ValueError as error:
+            raise ValueError(f"{name}: {keys.pixels:,} keys are more than the core takes, a "
+                             f"smaller size has fewer: {error}") from error
 
     def _add(self, name: str, sources: tuple[str, ...], fmt: Format, multiply: Multiply,
              real: RealLayer, prologue: Prologue, upsample: int, *, second: str | None = None,

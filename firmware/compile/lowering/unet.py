@@ -6,7 +6,7 @@ from typing import Any
 from diffusers.models.downsampling import Downsample2D
 from torch import Tensor, nn
 
-from hqdm.firmware.catalogue.blocks import check_block
+from hqdm.firmware.compile.blocks import check_block
 from hqdm.firmware.compile.lowering.attention import Attentions
 from hqdm.firmware.compile.lowering.blocks import Blocks, require
 from hqdm.firmware.compile.lowering.builder import Builder
@@ -15,6 +15,7 @@ from hqdm.firmware.compile.lowering.prologue import group_norm
 from hqdm.learn.calibration.real import RealNetwork
 from hqdm.learn.calibration.source import Quantisation
 from hqdm.learn.diffusion.presets import UNET_CLASSES
+from hqdm.spec.layer import MAX_DIMENSION
 from hqdm.spec.precision import Formats
 
 MIXED = Formats()
@@ -90,6 +91,8 @@ def _size(model: Any, size: int | tuple[int, int] | None) -> tuple[int, int]:
     """(height, width), checked against the downsampling."""
     size = model.config.sample_size if size is None else size
     height, width = (size, size) if isinstance(size, int) else size
+    require("size", f"1..{MAX_DIMENSION} both ways", f"{height} x {width}",
+            1 <= min(height, width) and max(height, width) <= MAX_DIMENSION)
     factor = 1 << (len(model.down_blocks) - 1)
     require("size", f"multiples of {factor}", f"{height} x {width}",
             height % factor == 0 and width % factor == 0)

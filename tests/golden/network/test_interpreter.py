@@ -27,6 +27,19 @@ def test_bits_do_not_depend_on_threads_or_batch(w4a4, threads):
     assert torch.equal(torch.cat([p.values for p in parts]), whole)
 
 
+def test_a_mirrored_network_is_turned_at_its_borders(w4a4):
+    """Between them it is any other network."""
+    plain = w4a4.integers
+    turned = replace(plain, network=replace(plain.network, mirrored=True))
+    x = w4a4.latents[0]
+    latent = turned.encode(x, 0)
+    assert torch.equal(latent.values, plain.encode(x, 0).values.flip(-2, -1))
+    output = turned.run(latent, 0, w4a4.classes)
+    assert torch.equal(output.values, plain.run(latent, 0, w4a4.classes).values)
+    assert torch.equal(turned.decode(output), plain.decode(output).flip(-2, -1))
+    assert torch.equal(turned(x, 0, w4a4.classes), turned.decode(output))
+
+
 def test_every_layer_hands_over_int16(w4a4):
     latent = w4a4.integers.encode(w4a4.latents[0], 0)
     nodes = 0
