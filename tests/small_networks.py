@@ -14,7 +14,7 @@ TIMESTEPS = (901, 501, 21)
 BRANCHES = ("conv2", "proj_out", "to_out", "ff.net.2")
 
 
-def conditional_unet() -> UNet2DConditionModel:
+def conditional_unet(downsample_padding: int = 1) -> UNet2DConditionModel:
     """Every kind of layer of ldm4-imagenet; branches weaker than what they are added to, as
     training makes them."""
     torch.manual_seed(0)
@@ -22,7 +22,8 @@ def conditional_unet() -> UNet2DConditionModel:
         sample_size=16, in_channels=4, out_channels=4, block_out_channels=(32, 64),
         layers_per_block=1, down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
         up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"), cross_attention_dim=24,
-        attention_head_dim=2, norm_num_groups=8).eval().requires_grad_(False)
+        attention_head_dim=2, norm_num_groups=8,
+        downsample_padding=downsample_padding).eval().requires_grad_(False)
     for name, parameter in model.named_parameters():
         if any(branch in name for branch in BRANCHES):
             parameter *= 0.3

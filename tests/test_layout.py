@@ -10,7 +10,7 @@ ROOT = Path(__file__).resolve().parent.parent
 FOLDERS = ("spec", "kit", "golden", "rtl", "learn", "cycles", "firmware", "fpga", "sim", "cli",
            "bench", "formal", "examples")
 ACROSS = """
-cli/sample_rtl firmware/device/base firmware/device/shipped formal/command formal/methods
+cli/sample_rtl firmware/catalogue/configurations firmware/device/base firmware/device/shipped formal/command formal/methods
 formal/properties fpga/interrupt golden/store/stages imports layout learn/evaluation/sensitivity
 rtl/load/hadamard_cells sim/accumulator sim/array sim/cells sim/core sim/device sim/edges
 sim/estimator sim/faults sim/hadamard sim/icarus sim/layer_command sim/lint sim/quantiser
@@ -46,7 +46,7 @@ rtl/load/walk rtl/load/writer rtl/multiply/accumulator rtl/multiply/array rtl/mu
 rtl/multiply/loops rtl/multiply/operands rtl/multiply/sequencer rtl/store/lanes
 rtl/store/parameters rtl/store/requests rtl/store/second sim/beats sim/cocotb_transport
 sim/compare_layer sim/load_case sim/measure sim/replay sim/runtime/build sim/runtime/device
-sim/store_case sim/streams sim/transport sim/verilator spec/device_layers spec/loop_nest
+sim/store_case sim/streams sim/transport sim/verilator spec/loop_nest
 """
 
 

@@ -56,6 +56,40 @@ def test_the_reference_is_the_trained_model(student_of, name, options):
         assert exact >= 0.97 and close >= 0.97
 
 
+@pytest.mark.parametrize("axis", ["width", "channel"])
+def test_a_trained_network_of_padding_0_is_turned(axis):
+    """Kernels and rotated rows: what the twin computes, from the other corner."""
+    torch.manual_seed(2)
+    teacher = Teacher(conditional_unet(downsample_padding=0), make_scheduler(), (4, 16, 16),
+                      torch.randn(4, 24), 2.0)
+    data = record(teacher, 2, steps=2, batch=2, seed=3)
+    student = convert(teacher.unet, make_method("hqdm", axis=axis), data.schedule, rank=2)
+    calibrate(student, teacher, data, samples=2)
+    frozen, tokens = freeze(student, data.schedule), teacher.tokens
+    real = lower_quantised(frozen, tokens)
+    assert real.network.mirrored
+    latents = [data.latents[:, i].float() for i in range(2)]
+    integers = quantise(real, latents, data.labels)[1]
+    for i, t in enumerate(data.schedule):
+        with torch.no_grad():
+            wanted = frozen.model(latents[i], t, tokens[data.labels][:, None]).sample
+        got = Reference.quantised(real)(latents[i], i, data.labels)
+        for y in (got, integers(latents[i], i, data.labels)):
+            assert float(F.cosine_similarity(y.flatten(1), wanted.flatten(1)).min()) >= 0.97
+
+
+def test_free_bounds_along_the_width_cannot_be_turned():
+    torch.manual_seed(2)
+    teacher = Teacher(conditional_unet(downsample_padding=0), make_scheduler(), (4, 16, 16),
+                      torch.randn(4, 24), 2.0)
+    data = record(teacher, 2, steps=2, batch=2, seed=3)
+    student = convert(teacher.unet, make_method("hqdm", axis="width", span="free"), data.schedule,
+                      rank=2)
+    calibrate(student, teacher, data, samples=2)
+    with pytest.raises(ValueError, match=r"wanted symmetric bounds or another axis than the wid"):
+        lower_quantised(freeze(student, data.schedule), teacher.tokens)
+
+
 def test_bounds_are_those_of_the_trained_quantisers(student_of):
     frozen, _, _ = student_of("hqdm", axis="channel", span="free", activations=3)
     name, layer = next((n, v) for n, v in frozen.layers().items() if v.rule.asymmetric)
