@@ -10,7 +10,8 @@ ROOT = Path(__file__).resolve().parent.parent
 FOLDERS = ("spec", "kit", "golden", "rtl", "learn", "cycles", "firmware", "fpga", "sim", "cli",
            "bench", "formal", "examples")
 ACROSS = """
-cli/sample_rtl firmware/catalogue/configurations firmware/device/base firmware/device/shipped formal/command formal/methods
+cli/sample_rtl firmware/catalogue/configurations firmware/device/base firmware/device/shipped
+formal/command formal/methods
 formal/properties fpga/interrupt golden/store/stages imports layout learn/evaluation/sensitivity
 rtl/load/hadamard_cells sim/accumulator sim/array sim/cells sim/core sim/device sim/edges
 sim/estimator sim/faults sim/hadamard sim/icarus sim/layer_command sim/lint sim/quantiser
