@@ -87,8 +87,8 @@ class Shelf:
 
 
 def labels_of(n: int, classes: int) -> Tensor:
-    """int64 (n,): the classes in turn."""
-    return torch.arange(n) % classes
+    """int64 (n,): the classes in turn; zeros without classes."""
+    return torch.arange(n) % max(1, classes)
 
 
 def generate(subject: Subject, decoder: AutoencoderKL, root: Path, n: int, *, seed: int,
