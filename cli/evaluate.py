@@ -13,6 +13,15 @@ from hqdm.kit.progress import StageBars
 
 WIDTH = 160     # of the table where there is no terminal
 DECODERS = ("decoder.safetensors", "autoencoder.safetensors")
+DIFFUSERS = ("vae", "vqvae")            # folders of a pipeline
+NO_DECODER = "none"                     # as --decoder: the latents are pictures
+Decoder = Annotated[Path | None, typer.Option(
+    help="File of hqdm train autoencoder, or folder of a diffusers autoencoder; none: the latents "
+    "are pictures. By default decoder.safetensors, vae or vqvae beside the model, and none where "
+    "latents of 1 or 3 channels have no decoder there.", show_default=False)]
+Guidance = Annotated[float | None, typer.Option(
+    help="Classifier-free; 1 is none, the default of networks without a null class.",
+    show_default="2.0")]
 
 
 def find_decoder(model: Path, given: Path | None = None) -> Path:
@@ -25,12 +34,23 @@ def find_decoder(model: Path, given: Path | None = None) -> Path:
     if given is not None:
         return given
     beside = [model.parent / name for name in DECODERS]
+    folders = [model.parent / name for name in DIFFUSERS]
     trained = [model.parent.parent / "autoencoder" / name for name in DECODERS]
-    for path in (*beside, *trained):
-        if path.is_file():
+    for path in (*beside, *folders, *trained):
+        if path.is_file() or (path / "config.json").is_file():
             return path
     raise FileNotFoundError(f"--decoder: wanted decoder.safetensors in {model.parent} or "
                             f"{model.parent.parent / 'autoencoder'}, found none")
+
+
+def decoder_or_none(model: Path, given: Path | None) -> Path | None:
+    """The decoder of `find_decoder`, None where there is none: the latents may be pictures."""
+    if given == Path(NO_DECODER):
+        return None
+    try:
+        return find_decoder(model, given)
+    except FileNotFoundError:
+        return None
 
 
 def evaluate(
@@ -44,10 +64,9 @@ def evaluate(
     out: Annotated[Path, typer.Option(
         help="Folder of images, features, evaluation.json and grid.png. What is there is used "
         "again.")] = Path("evaluation"),
-    decoder: Annotated[Path | None, typer.Option(
-        help="By default decoder.safetensors beside the first model.", show_default=False)] = None,
+    decoder: Decoder = None,
     steps: Annotated[int, typer.Option(help="Of the sampler.")] = 20,
-    guidance: Annotated[float, typer.Option(help="Classifier-free; 1 is none.")] = 2.0,
+    guidance: Guidance = None,
     real: Annotated[int, typer.Option(help="Training images to compare with.")] = 10_000,
     calls: Annotated[int, typer.Option(
         help="Images whose UNet calls are compared with the reference's.")] = 32,
@@ -72,7 +91,7 @@ def evaluate(
     device = choose_device(device)
     tune(device)
     plan = Plan(
-        models=models, decoder=find_decoder(models[0], decoder), out=out, n=n, seed=seed,
+        models=models, decoder=decoder_or_none(models[0], decoder), out=out, n=n, seed=seed,
         steps=steps, guidance=guidance, real=real, calls=calls, columns=columns, device=device,
         batch=batch if batch is not None else 500 if device == "cuda" else 50)
     chosen = make_extractor(extractor, inception_weights, device)

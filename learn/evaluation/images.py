@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import AutoencoderKL
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
@@ -91,8 +90,8 @@ def labels_of(n: int, classes: int) -> Tensor:
     return torch.arange(n) % max(1, classes)
 
 
-def generate(subject: Subject, decoder: AutoencoderKL, root: Path, n: int, *, seed: int,
-             steps: int, guidance: float, batch: int, tick: Tick, decoder_digest: str = "",
+def generate(subject: Subject, decoder: Any | None, root: Path, n: int, *, seed: int,
+             steps: int, guidance: float | None, batch: int, tick: Tick, decoder_digest: str = "",
              ) -> tuple[Tensors, Shelf]:
     """`images` uint8 (n, 3, H, W) and `latents` float32 (n, L, h, w), and where they are kept.
 

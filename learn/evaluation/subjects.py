@@ -84,7 +84,7 @@ class Subject:
             raise ValueError(f"{self.name}: quantised for {len(self.schedule)} steps, got "
                              f"--steps {steps}")
 
-    def sample(self, start: Tensor, labels: Tensor, steps: int, guidance: float,
+    def sample(self, start: Tensor, labels: Tensor, steps: int, guidance: float | None,
                watch: Callable[[int, int, Tensor], None] | None = None) -> Tensor:
         """Latents float32 on the CPU, from unit noise `start`; `watch` as of run_ddim."""
         self.check_steps(steps)

@@ -21,20 +21,19 @@ BLOCKS = ("DownBlock2D", "CrossAttnDownBlock2D", "AttnDownBlock2D", "UNetMidBloc
           "ResnetDownsampleBlock2D", "ResnetUpsampleBlock2D")
 # options that add something to the forward pass that is not lowered
 PLAIN = {
-    "center_input_sample": (False,), "class_embed_type": (None,), "num_class_embeds": (None,),
-    "addition_embed_type": (None,), "encoder_hid_dim": (None,), "encoder_hid_dim_type": (None,),
+    "center_input_sample": (False,), "class_embed_type": (None,), "addition_embed_type": (None,), "encoder_hid_dim": (None,), "encoder_hid_dim_type": (None,),
     "time_embedding_type": ("positional",), "time_cond_proj_dim": (None,), "conv_in_kernel": (3,),
     "conv_out_kernel": (3,), "class_embeddings_concat": (False,),
 }
 # of those, what only adds to the time embedding or makes the context: no layer for it
-FOLDED = {"class_embed_type", "num_class_embeds", "addition_embed_type", "encoder_hid_dim",
-          "encoder_hid_dim_type", "time_cond_proj_dim"}
+FOLDED = {"class_embed_type", "addition_embed_type", "encoder_hid_dim", "encoder_hid_dim_type",
+          "time_cond_proj_dim"}
 
 
 def lower(model: Any, timesteps: Sequence[int], *, contexts: Tensor | None = None,
           size: int | tuple[int, int] | None = None, formats: Formats = MIXED,
           quantisation: Quantisation | None = None, select: Select | None = None,
-          name: str = "unet") -> RealNetwork:
+          name: str = "unet", runs: bool = False) -> RealNetwork:
     """The layers of a diffusers model of one of UNET_CLASSES.
 
     A model on torch's meta device gives a network of shapes: the same list, whose numbers are meta
@@ -51,6 +50,7 @@ def lower(model: Any, timesteps: Sequence[int], *, contexts: Tensor | None = Non
     formats: bits and rotation by role, if nothing is trained.
     quantisation: trained integers and steps; replaces `formats`.
     select: called with the table entry before constants of that timestep are computed.
+    runs: refuse of a model on the meta device what the integer network has not.
 
     Raises
     ------
@@ -59,7 +59,7 @@ def lower(model: Any, timesteps: Sequence[int], *, contexts: Tensor | None = Non
     """
     kind = type(model).__name__
     require(name, f"one of {UNET_CLASSES}", kind, kind in UNET_CLASSES)
-    shapes = next(model.parameters()).is_meta
+    shapes = next(model.parameters()).is_meta and not runs
     for option, fine in PLAIN.items():
         value = model.config.get(option, fine[0])
         require(name, f"{option} of {fine[0]!r}", repr(value),
@@ -68,11 +68,28 @@ def lower(model: Any, timesteps: Sequence[int], *, contexts: Tensor | None = Non
         contexts = contexts[:, None] if contexts.dim() == 2 else contexts
         require(name, "one context token", f"{contexts.shape[1]}", shapes or contexts.shape[1] == 1)
     height, width = _size(model, size)
-    classes = 1 if contexts is None else contexts.shape[0]
-    builder = Builder(model, len(timesteps), classes, formats, quantisation)
-    blocks = Blocks(builder, Constants(model, timesteps, contexts, select))
+    added = None if shapes else _class_embedding(model, contexts, name)
+    rows = contexts if added is None else added
+    builder = Builder(model, len(timesteps), 1 if rows is None else len(rows), formats,
+                      quantisation)
+    blocks = Blocks(builder, Constants(model, timesteps, contexts, select, added))
     source = builder.tensor("latent", model.config.in_channels, height, width)
-    return builder.finish(name, source, _body(model, builder, blocks, source))
+    real = builder.finish(name, source, _body(model, builder, blocks, source))
+    made = [host.output for host in real.network.host] if runs else []
+    require(name, "a network whose tensors the core makes", f"{', '.join(made)} of the host; hqdm "
+            f"cycles counts such a network", not made)
+    return real
+
+
+def _class_embedding(model: Any, contexts: Tensor | None, name: str) -> Tensor | None:
+    """[K, E], what each class adds to the time embedding; None without classes of the model's own.
+    """
+    if model.config.get("num_class_embeds") is None:
+        return None
+    require(name, "class embeddings or a class token", "both", contexts is None)
+    require(name, "an embedding per class", type(model.class_embedding).__name__,
+            isinstance(model.class_embedding, nn.Embedding))
+    return model.class_embedding.weight.detach()
 
 
 def _size(model: Any, size: int | tuple[int, int] | None) -> tuple[int, int]:
