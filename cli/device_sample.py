@@ -46,9 +46,10 @@ def draw(subject: Subject, autoencoder: Any, output: Path, labels: list[int], *,
     """Sample `labels` with an integer network on a core of `config`, write the grid, and the
     counters beside the cycle model at `clock` MHz into `report`.
 
-    `autoencoder` is as `hqdm.learn.diffusion.autoencoder.decode` takes it. `transport` is to a core that is there; without one `devices` simulations of the RTL run side
-    by side, one call each, which changes the time alone. A state beside `output` is written after
-    every step and removed at the end.
+    `autoencoder` is as `hqdm.learn.diffusion.autoencoder.decode` takes it. `transport` is to a core
+    that is there; without one `devices` simulations of the RTL run side by side, one call each,
+    which changes the time alone. A state beside `output` is written after every step and removed at
+    the end.
 
     Returns
     -------
@@ -96,7 +97,8 @@ def draw(subject: Subject, autoencoder: Any, output: Path, labels: list[int], *,
     state.remove()
     first = next((record.first for record in state.records if record.first), None)
     return {"config": config.name, "backend": backend, "network": subject.name, "steps": steps,
-            "guidance": guidance, "seed": seed, "images": len(labels), "classes": labels if subject.null_class else [],
+            "guidance": guidance, "seed": seed, "images": len(labels),
+            "classes": labels if subject.null_class else [],
             "seconds": time.monotonic() - begun, "output": str(output), "compare": compare,
             "memory_latency": memory_latency} | summary(program, state.records, steps) | {
             "first_mismatch": first}

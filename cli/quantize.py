@@ -13,7 +13,10 @@ def load_teacher(path: Path, guidance: float) -> Any:
     """The Teacher in a checkpoint of `hqdm train unet`; ValueError for any other file."""
     from hqdm.learn.diffusion.files import load_unet
     from hqdm.learn.diffusion.sampler import make_scheduler
-    from hqdm.learn.qat.trajectory import Teacher
+    from hqdm.learn.qat.teacher import Teacher
+    if path.is_dir():
+        raise ValueError(f"--teacher: wanted a file of hqdm train unet, got the folder {path}; "
+                         f"--model takes one that diffusers wrote")
     model = load_unet(path)
     size = model.preset.latent_size
     return Teacher(model.unet.requires_grad_(False), make_scheduler(),
@@ -22,7 +25,7 @@ def load_teacher(path: Path, guidance: float) -> Any:
 
 
 def read_teacher(folder: Path, tokens: Path | None, size: tuple[int, int] | None,
-                 guidance: float) -> tuple[Any, dict[str, Any]]:
+                 guidance: float | None) -> tuple[Any, dict[str, Any]]:
     """The Teacher in a folder of diffusers, and what was found there.
 
     What `hqdm lower` would refuse later is refused here, before anything is trained.
@@ -34,26 +37,19 @@ def read_teacher(folder: Path, tokens: Path | None, size: tuple[int, int] | None
     """
     from hqdm.firmware.catalogue.library import make_model, read_model
     from hqdm.firmware.compile.lowering import lower
-    from hqdm.learn.diffusion import folder as files
-    from hqdm.learn.diffusion.sampler import make_scheduler
-    from hqdm.learn.qat.trajectory import Teacher
-    described = make_model(read_model(str(files.find_part(folder, "unet") / "config.json")))
-    unet = files.load_unet_folder(folder)
-    size = size or described.config.sample_size
-    height, width = (size, size) if isinstance(size, int) else size or (None, None)
-    if height is None:
-        raise ValueError(f"{folder}: wanted --size HEIGHT WIDTH of the latent, as config.json has no "
-                         f"sample_size")
-    channels = unet.config.in_channels
-    schedule, where = files.find_schedule(folder, channels)
-    rows = None if tokens is None else files.load_tokens(tokens)
-    teacher = Teacher(unet, make_scheduler(schedule), (channels, height, width), rows, guidance)
+    from hqdm.learn.diffusion.folder import find_part, find_schedule
+    from hqdm.learn.qat.teacher import folder_teacher
+    described = make_model(read_model(str(find_part(folder, "unet") / "config.json")))
+    teacher = folder_teacher(folder, tokens, size, guidance)
+    rows = teacher.tokens
     lower(described, (0,), contexts=None if rows is None else rows.to("meta"),
-          size=(height, width), name=str(folder), runs=True)
+          size=teacher.shape[1:], name=str(folder), runs=True)
+    where = find_schedule(folder, teacher.shape[0])[1]
     return teacher, {
-        "model": str(folder), "latent": [channels, height, width], "classes": teacher.classes,
-        "guidance": guidance, "noise_schedule": str(where or "the default of diffusers: none found"),
-        "prediction": schedule.prediction_type}
+        "model": str(folder), "latent": list(teacher.shape), "classes": teacher.classes,
+        "guidance": teacher.guidance,
+        "noise_schedule": str(where or "the default of diffusers: none found"),
+        "prediction": teacher.noise_schedule.prediction_type}
 
 
 def quantize(
@@ -66,7 +62,8 @@ def quantize(
         show_default=False)] = None,
     tokens: Annotated[Path | None, typer.Option(
         help="Of a model with cross-attention: safetensors file of one tensor (classes + 1, D), a "
-        "token per class and last that of no class.", show_default=False)] = None,
+        "token per class and last that of no class.",
+        show_default="tokens.safetensors in the folder, if it is there")] = None,
     size: Annotated[tuple[int, int] | None, typer.Option(
         help="Height and width of the latent of --model; by default its sample_size.",
         show_default=False)] = None,
@@ -108,7 +105,6 @@ def quantize(
     as_json: Json = False,
 ) -> None:
     """Quantise a float UNet by data-free distillation and write the packed network."""
-    from hqdm.learn.evaluation.subjects import GUIDANCE
     from hqdm.learn.qat.distil import Recipe
     from hqdm.learn.qat.methods import ConvAxis, Range, make_method
     from hqdm.learn.qat.run import Job, quantise
@@ -130,11 +126,9 @@ def quantize(
               rank=rank)
     about: dict[str, Any] = {}
     if model is None:
-        source = load_teacher(cast(Path, teacher), GUIDANCE if guidance is None else guidance)
+        source = load_teacher(cast(Path, teacher), 2.0 if guidance is None else guidance)
     else:
-        source, about = read_teacher(
-            model, tokens, size, guidance if guidance is not None else 1.0 if tokens is None
-            else GUIDANCE)
+        source, about = read_teacher(model, tokens, size, guidance)
     with StageBars() as bars:
         summary = quantise(source, chosen, recipe, job, bars)
     print_values(about | summary, as_json)

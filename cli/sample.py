@@ -19,11 +19,13 @@ SHIPPED = Path(hqdm.__file__).parent / "models" / "cifar10"
 BACKENDS = ("float", "golden", "rtl", "uio")
 ON_DEVICE = ("rtl", "uio")
 HOW_TO_TRAIN = ("train one with hqdm train autoencoder, hqdm train unet, hqdm quantize and hqdm "
-                "lower (docs/recipe.md); a wheel has w4a4 alone, the repository more")
+                "lower (docs/recipe.md), or take one of your own (docs/your-own-model.md); a wheel "
+                "has w4a4 alone, the repository more")
+ENDING = ".integers.safetensors"
 
 
 def checkpoint_of(folder: Path, backend: str, network: str) -> Path:
-    """The file of `folder` that `backend` runs.
+    """The file of `folder` that `backend` runs, or the folder itself if diffusers saved it.
 
     Raises
     ------
@@ -32,13 +34,20 @@ def checkpoint_of(folder: Path, backend: str, network: str) -> Path:
     """
     if backend not in BACKENDS:
         raise ValueError(f"--backend: wanted one of {', '.join(BACKENDS)}, got {backend!r}")
+    if folder.is_file():
+        raise FileNotFoundError(f"--model: wanted a folder, got the file {folder}; --network is "
+                                f"the name of a file in it, without {ENDING}")
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: no such folder of models; {HOW_TO_TRAIN}")
-    path = folder / ("unet.safetensors" if backend == "float"
-                     else f"{network}.integers.safetensors")
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such checkpoint; {HOW_TO_TRAIN}")
-    return path
+    path = folder / ("unet.safetensors" if backend == "float" else f"{network}{ENDING}")
+    if path.is_file():
+        return path
+    if backend == "float" and any((folder / part / "config.json").is_file()
+                                  for part in ("", "unet")):
+        return folder
+    there = sorted(p.name.removesuffix(ENDING) for p in folder.glob(f"*{ENDING}"))
+    also = f"; --network may be {', '.join(there)}" if there and backend != "float" else ""
+    raise FileNotFoundError(f"{path}: no such checkpoint; {HOW_TO_TRAIN}{also}")
 
 
 def parse_classes(text: str | None, count: int, known: tuple[str, ...]) -> list[int]:
@@ -83,8 +92,8 @@ def sample(
     guidance: Guidance = None,
     seed: Annotated[int, typer.Option(help="Of the noise, the same for every backend.")] = 1,
     model: Annotated[Path, typer.Option(
-        help="Folder with NETWORK.integers.safetensors, for the float backend unet.safetensors, "
-        "and decoder.safetensors unless the latents are pictures.",
+        help="Folder with NETWORK.integers.safetensors, for the float backend unet.safetensors or "
+        "a UNet of diffusers, and decoder.safetensors unless the latents are pictures.",
         show_default="models/cifar10")] = SHIPPED,
     network: Annotated[str, typer.Option(
         help="Of all backends but float: w4a4, w4a3, ...")] = "w4a4",
@@ -192,7 +201,8 @@ def draw(subject: Any, autoencoder: Any, output: Path, labels: list[int], *, bac
         bars("steps", steps, steps)
     save_grid(output, decode(autoencoder, latents), columns, scale=2)
     return {"config": None, "backend": backend, "network": subject.name, "steps": steps,
-            "guidance": guidance, "seed": seed, "images": len(labels), "classes": labels if subject.null_class else [],
+            "guidance": guidance, "seed": seed, "images": len(labels),
+            "classes": labels if subject.null_class else [],
             "seconds": time.monotonic() - begun, "output": str(output), "cycles_per_step": [],
             "layers_compared": 0, "mismatches": 0, "first_mismatch": None}
 

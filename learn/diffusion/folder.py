@@ -18,6 +18,7 @@ from hqdm.learn.diffusion.presets import UNET_CLASSES
 
 PICTURES = (1, 3)       # channels of a latent that may be a picture itself: grey, or colours
 WEIGHTS = re.compile(r"diffusion_pytorch_model(?:\.(\w+))?(?:-\d+-of-\d+)?\.safetensors")
+TOKENS = "tokens.safetensors"       # of the classes, in a folder that we read
 SCHEDULER = "scheduler_config.json"
 AUTOENCODERS = ("AutoencoderKL", "VQModel")
 
@@ -112,9 +113,9 @@ def noise_only(unet: Any) -> Any:
     if outputs == channels:
         return unet
     if outputs != 2 * channels:
-        raise ValueError(f"out_channels: wanted {channels} as in_channels, or {2 * channels} with a "
-                         f"learned variance, got {outputs}; a UNet that also sees a mask or another "
-                         f"picture in its input is not sampled")
+        raise ValueError(f"out_channels: wanted {channels} as in_channels, or {2 * channels} with "
+                         f"a learned variance, got {outputs}; a UNet that also sees a mask or "
+                         f"another picture in its input is not sampled")
     old = unet.conv_out
     with torch.device(old.weight.device):
         unet.conv_out = nn.Conv2d(old.in_channels, channels, old.kernel_size, padding=old.padding)

@@ -101,7 +101,7 @@ def generate(subject: Subject, decoder: Any | None, root: Path, n: int, *, seed:
     shelf = Shelf(root, subject.name, {
         "model": subject.digest, "decoder": decoder_digest, "seed": seed, "steps": steps,
         "guidance": guidance})
-    device = next(decoder.parameters()).device
+    device = subject.device if decoder is None else next(decoder.parameters()).device
     start, labels = initial_noise(n, subject.shape, seed), labels_of(n, subject.null_class)
 
     def make(first: int, last: int) -> Tensors:

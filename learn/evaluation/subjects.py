@@ -10,7 +10,7 @@ from torch import Tensor
 from hqdm.golden.network.interpreter import IntegerNetwork
 from hqdm.golden.network.network_file import network_of
 from hqdm.kit.tensor_file import Checkpoint, load_checkpoint
-from hqdm.learn.diffusion.files import unet_of
+from hqdm.learn.diffusion.files import fingerprint, unet_of
 from hqdm.learn.diffusion.noise_schedule import NoiseSchedule
 from hqdm.learn.diffusion.sampler import (
     TRAINED,
@@ -22,8 +22,8 @@ from hqdm.learn.diffusion.sampler import (
 )
 from hqdm.learn.qat.export import quantised_of
 from hqdm.learn.qat.methods import Method
-from hqdm.learn.qat.trajectory import context_of
-from hqdm.learn.qat.trajectory import predict as unet_noise
+from hqdm.learn.qat.teacher import context_of, folder_teacher
+from hqdm.learn.qat.teacher import predict as unet_noise
 from hqdm.spec.plain import from_plain, to_plain
 
 KINDS = ("unet", "quantised", "integers")
@@ -94,12 +94,15 @@ class Subject:
 
 
 def load_subject(path: Path, device: str = "cpu") -> Subject:
-    """The network of `path`; integer networks stay on the CPU.
+    """The network of `path`, a checkpoint or a folder of diffusers; integer networks stay on the
+    CPU.
 
     Raises
     ------
     FileNotFoundError, ValueError: no file, a damaged, altered or foreign one.
     """
+    if Path(path).is_dir():
+        return _folder(Path(path), device)
     return subject_of(path, load_checkpoint(path, KINDS), device)
 
 
@@ -116,6 +119,19 @@ def _float(path: Path, read: Checkpoint, device: str) -> Subject:
     return Subject(path.stem, read.kind, read.digest[:16], model,
                    (preset.latent_channels, size, size), model.null_class, True, None, device,
                    {"preset": preset.name})
+
+
+def _folder(path: Path, device: str) -> Subject:
+    """The float network of a folder. All embeddings of its own are classes."""
+    teacher = folder_teacher(path)
+    model = teacher.unet.to(device)
+
+    def predict(latents: Tensor, timestep: Tensor, labels: Tensor) -> Tensor:
+        return unet_noise(model, latents, timestep, teacher.context(labels, device))
+
+    return Subject(path.resolve().name, "unet", fingerprint(model), predict, teacher.shape,
+                   teacher.classes, teacher.null_class, None, device, {"folder": str(path)},
+                   noise_schedule=teacher.noise_schedule)
 
 
 def _quantised(path: Path, read: Checkpoint, device: str) -> Subject:

@@ -16,7 +16,8 @@ from hqdm.learn.qat.calibrate import check_schedule
 from hqdm.learn.qat.convert import Quantised
 from hqdm.learn.qat.lora import TrainedWeight
 from hqdm.learn.qat.quantiser import AsymmetricQuantiser, Steps, SymmetricQuantiser
-from hqdm.learn.qat.trajectory import Teacher, Trajectories, predict
+from hqdm.learn.qat.teacher import Teacher, predict
+from hqdm.learn.qat.trajectory import Trajectories
 
 
 @dataclass(frozen=True, kw_only=True)

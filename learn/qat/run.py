@@ -21,7 +21,8 @@ from hqdm.learn.qat.distil import Distillation, Recipe
 from hqdm.learn.qat.export import export, freeze
 from hqdm.learn.qat.lora import RANK
 from hqdm.learn.qat.methods import Method
-from hqdm.learn.qat.trajectory import STEPS, Teacher, Trajectories, record
+from hqdm.learn.qat.teacher import Teacher
+from hqdm.learn.qat.trajectory import STEPS, Trajectories, record
 from hqdm.spec.plain import to_plain
 
 HELD_OUT = 16       # trajectories never trained on, for the agreement

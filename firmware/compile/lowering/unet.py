@@ -21,7 +21,8 @@ BLOCKS = ("DownBlock2D", "CrossAttnDownBlock2D", "AttnDownBlock2D", "UNetMidBloc
           "ResnetDownsampleBlock2D", "ResnetUpsampleBlock2D")
 # options that add something to the forward pass that is not lowered
 PLAIN = {
-    "center_input_sample": (False,), "class_embed_type": (None,), "addition_embed_type": (None,), "encoder_hid_dim": (None,), "encoder_hid_dim_type": (None,),
+    "center_input_sample": (False,), "class_embed_type": (None,),
+    "addition_embed_type": (None,), "encoder_hid_dim": (None,), "encoder_hid_dim_type": (None,),
     "time_embedding_type": ("positional",), "time_cond_proj_dim": (None,), "conv_in_kernel": (3,),
     "conv_out_kernel": (3,), "class_embeddings_concat": (False,),
 }
