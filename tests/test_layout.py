@@ -10,8 +10,9 @@ ROOT = Path(__file__).resolve().parent.parent
 FOLDERS = ("spec", "kit", "golden", "rtl", "learn", "cycles", "firmware", "fpga", "sim", "cli",
            "bench", "formal", "examples")
 ACROSS = """
-cli/sample_rtl cli/your_own_model firmware/device/base firmware/device/shipped formal/command formal/methods
-formal/properties fpga/interrupt golden/store/stages imports layout learn/evaluation/sensitivity
+cli/sample_rtl cli/your_own_model firmware/device/base firmware/device/shipped formal/command
+formal/methods formal/properties fpga/interrupt golden/store/stages imports layout
+learn/evaluation/sensitivity
 rtl/load/hadamard_cells sim/accumulator sim/array sim/cells sim/core sim/device sim/estimator
 sim/faults sim/hadamard sim/layer_command sim/lint sim/quantiser sim/random_layers sim/store wheel
 """

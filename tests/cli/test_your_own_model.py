@@ -1,5 +1,6 @@
 """docs/your-own-model.md ends in a picture, through golden and the RTL: its commands, run here."""
 
+import json
 import re
 import shlex
 from pathlib import Path
@@ -59,6 +60,8 @@ def test_the_page(capsys, tmp_path, monkeypatch):
         assert status == 0, err
     assert out.splitlines()[-1].startswith("mismatches 0 in 98 layers of all steps; cycles per")
     assert (tmp_path / "rtl.png").read_bytes() == (tmp_path / "golden.png").read_bytes()
+    status, out, _ = run(capsys, "cycles", "--model", "run/w4a4.integers.safetensors", "--json")
+    assert status == 0 and json.loads(out)["calls_per_image"] == 20     # no guidance
     assert size("rtl.png") == size("float.png") == (2 * 12 + 4, 2 * 8 + 4)
 
 
@@ -88,7 +91,8 @@ def test_tokens_and_a_decoder(capsys, tmp_path):
     UNet2DConditionModel(
         in_channels=4, out_channels=4, cross_attention_dim=8, attention_head_dim=2,
         down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
-        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"), **SHAPE).save_pretrained(folder / "unet")
+        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"), **SHAPE,
+        ).save_pretrained(folder / "unet")
     save_file({"tokens": torch.randn(4, 8)}, folder / "tokens.safetensors")
     AutoencoderKL(
         down_block_types=("DownEncoderBlock2D",) * 2, up_block_types=("UpDecoderBlock2D",) * 2,

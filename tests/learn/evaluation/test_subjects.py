@@ -1,5 +1,7 @@
 """Every kind of checkpoint predicts noise; foreign and damaged ones are refused."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -70,6 +72,26 @@ def test_psnr():
     assert psnr(x, x) == float("inf")
     with pytest.raises(ValueError, match=r"wanted shape \(2,\), got \(1,\)"):
         psnr(x, x[:1])
+
+
+def test_guidance(quantised):
+    subject = load_subject(quantised.integers)
+    assert (subject.guidance(None), subject.guidance(1), subject.guidance(3.5)) == (2, 1, 3.5)
+    for classes, text in ((7, "has no null class, got 2"), (0, "has no classes, got 2")):
+        other = replace(subject, guided=False, null_class=classes)
+        assert other.guidance(None) == other.guidance(1) == 1
+        with pytest.raises(ValueError, match=rf"--guidance: wanted 1, as w8a8\.integers {text}"):
+            other.guidance(2.0)
+
+
+def test_a_file_that_lies_about_its_schedule(quantised, tmp_path):
+    read = load_checkpoint(quantised.integers, KINDS)
+    for schedule, text in (({"beta_end": 7}, r"beta_end: wanted 0\.\.1, got 7"), ({"x": 1}, "'x'"),
+                           ([1], "not: "), ({"num_train_timesteps": 1e3}, "wanted int, got 1000")):
+        lying = replace(read, training=read.training | {"noise_schedule": schedule})
+        tensor_file.save_checkpoint(tmp_path / "x.safetensors", lying)
+        with pytest.raises(ValueError, match=f"x.safetensors: wanted a noise schedule .*{text}"):
+            load_subject(tmp_path / "x.safetensors")
 
 
 def test_bad_files(files, quantised, tmp_path):

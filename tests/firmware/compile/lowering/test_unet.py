@@ -59,6 +59,67 @@ def test_the_layers_are_the_unconditional_model(norm):
         assert float((got - model(x, t).sample).abs().max()) <= 1e-13
 
 
+@pytest.mark.parametrize(("make", "shape"), [(unconditional, (3, 16, 8)),
+                                             (conditional, (4, 8, 8))])
+def test_class_embeddings_are_biases(make, shape):
+    """A model with embeddings of its own: another bias of every first convolution per class."""
+    options = {} if make is unconditional else {
+        "down_block_types": ("DownBlock2D",) * 2, "up_block_types": ("UpBlock2D",) * 2,
+        "mid_block_type": None}
+    model = make(num_class_embeds=5, **options)
+    real = lower(model, TIMESTEPS)
+    assert real.network.classes == 5
+    x, classes = draw(3, *shape), torch.tensor([4, 0, 2])
+    given = () if make is unconditional else (None,)
+    for entry, t in enumerate(TIMESTEPS):
+        wanted = model(x, t, *given, class_labels=classes).sample
+        got = Reference(real, dtype=torch.float64)(x, entry, classes)
+        assert float((got - wanted).abs().max()) <= 1e-13
+
+
+def test_class_embeddings_in_integers():
+    model = unconditional(num_class_embeds=3).float()
+    x, classes = [draw(3, 3, 16, 8).float() for _ in TIMESTEPS], torch.tensor([2, 0, 1])
+    real = lower(model, TIMESTEPS, formats=Formats(weight_bits=8, activation_bits=8))
+    _, integers = quantise(real, x, classes)
+    got, wanted = integers(x[1], 1, classes), model(x[1], TIMESTEPS[1], classes).sample
+    cosine = torch.nn.functional.cosine_similarity(got.flatten(1), wanted.flatten(1))
+    assert float(cosine.min()) >= 0.995
+    other = integers(x[1], 1, torch.tensor([0, 0, 1]))
+    assert not torch.equal(other[0], got[0]) and torch.equal(other[1:], got[1:])
+
+
+def on_meta(model):
+    return model.to("meta")
+
+
+def test_what_runs_is_found_out_without_numbers():
+    """A model of shapes that has to run is refused what the integer network has not."""
+    for model, contexts in ((conditional(), draw(3, 12)),
+                            (unconditional(num_class_embeds=5), None)):
+        real = lower(model, (1,), contexts=contexts)
+        shapes = lower(on_meta(model), (1,), runs=True,
+                       contexts=None if contexts is None else on_meta(contexts))
+        assert shapes.network == real.network
+
+
+@pytest.mark.parametrize(("make", "tokens", "text"), [
+    (lambda: conditional(), (3, 2, 12), "wanted one context token, got 2"),
+    (lambda: conditional(encoder_hid_dim=4, encoder_hid_dim_type="text_proj"), (3, 12),
+     "wanted encoder_hid_dim of None, got 4"),
+    (lambda: unconditional(down_block_types=("ResnetDownsampleBlock2D", "AttnDownBlock2D")), None,
+     r"wanted a network whose tensors the core makes, got .*\.pooled"),
+    (lambda: unconditional(num_class_embeds=3, resnet_time_scale_shift="scale_shift"), None,
+     "wanted default beside class embeddings, which are biases in the core, got scale_shift"),
+])
+def test_what_does_not_run_is_only_counted(make, tokens, text):
+    model = on_meta(make())
+    contexts = None if tokens is None else torch.empty(tokens, device="meta")
+    assert lower(model, (1,), contexts=contexts).network.nodes
+    with pytest.raises(ValueError, match=text):
+        lower(model, (1,), contexts=contexts, runs=True)
+
+
 def test_cross_attention_to_one_token_is_a_constant():
     """Softmax over one key is exactly 1: every pixel gets the same, whatever it asks."""
     attention = conditional().mid_block.attentions[0].transformer_blocks[0].attn2
@@ -108,6 +169,8 @@ def test_an_unconditional_model_runs_in_integers():
      r"wanted a strided convolution with padding 1"),
     (lambda: lower(unconditional(down_block_types=("ResnetDownsampleBlock2D", "AttnDownBlock2D")),
                    (1,)), r"wanted a residual block without resampling \(only networks of shapes"),
+    (lambda: lower(conditional(num_class_embeds=2), (1,), contexts=draw(2, 12)),
+     "wanted class embeddings or a class token, got both"),
     (lambda: lower(conditional(act_fn="gelu"), (1,), contexts=draw(2, 12)),
      r"wanted the activation SiLU"),
 ])
