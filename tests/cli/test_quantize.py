@@ -73,7 +73,7 @@ def folder_of(path, **options):
     ({"resnet_time_scale_shift": "scale_shift", "num_class_embeds": 3}, [],
      "wanted default beside class embeddings"),
     ({"down_block_types": ("ResnetDownsampleBlock2D", "DownBlock2D")}, [],
-     "wanted a network whose tensors the core makes, got "),
+     "wanted a residual block without resampling (only networks of shapes have it), got one"),
     ({"center_input_sample": True}, [], "wanted center_input_sample of False, got True"),
 ])
 def test_models_that_are_refused_before_training(capsys, tmp_path, model, options, text):
