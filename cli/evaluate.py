@@ -45,12 +45,19 @@ def find_decoder(model: Path, given: Path | None = None) -> Path:
 
 
 def decoder_or_none(model: Path, given: Path | None) -> Path | None:
-    """The decoder of `find_decoder`, None where there is none: the latents may be pictures."""
+    """The decoder of `find_decoder`, None where there is none: the latents may be pictures.
+
+    Raises
+    ------
+    FileNotFoundError: neither a decoder nor the model.
+    """
     if given == Path(NO_DECODER):
         return None
     try:
         return find_decoder(model, given)
     except FileNotFoundError:
+        if not model.exists():
+            raise
         return None
 
 
