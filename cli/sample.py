@@ -9,7 +9,7 @@ import typer
 import hqdm
 from hqdm.cli import board_options as board
 from hqdm.cli.config_option import ConfigFile
-from hqdm.cli.evaluate import find_decoder
+from hqdm.cli.evaluate import Decoder, Guidance, decoder_or_none
 from hqdm.cli.extras import want_simulator
 from hqdm.cli.output_option import DASH, aside
 from hqdm.cli.printing import Json, print_values
@@ -22,11 +22,13 @@ SHIPPED = Path(hqdm.__file__).parent / "models" / "cifar10"
 BACKENDS = ("float", "golden", "rtl", "uio")
 ON_DEVICE = ("rtl", "uio")
 HOW_TO_TRAIN = ("train one with hqdm train autoencoder, hqdm train unet, hqdm quantize and hqdm "
-                "lower (docs/recipe.md); a wheel has w4a4 alone, the repository more")
+                "lower (docs/recipe.md), or take one of your own (docs/your-own-model.md); a wheel "
+                "has w4a4 alone, the repository more")
+ENDING = ".integers.safetensors"
 
 
 def checkpoint_of(folder: Path, backend: str, network: str) -> Path:
-    """The file of `folder` that `backend` runs.
+    """The file of `folder` that `backend` runs, or the folder itself if diffusers saved it.
 
     Raises
     ------
@@ -35,13 +37,20 @@ def checkpoint_of(folder: Path, backend: str, network: str) -> Path:
     """
     if backend not in BACKENDS:
         raise ValueError(f"--backend: wanted one of {', '.join(BACKENDS)}, got {backend!r}")
+    if folder.is_file():
+        raise FileNotFoundError(f"--model: wanted a folder, got the file {folder}; --network is "
+                                f"the name of a file in it, without {ENDING}")
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: no such folder of models; {HOW_TO_TRAIN}")
-    path = folder / ("unet.safetensors" if backend == "float"
-                     else f"{network}.integers.safetensors")
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such checkpoint; {HOW_TO_TRAIN}")
-    return path
+    path = folder / ("unet.safetensors" if backend == "float" else f"{network}{ENDING}")
+    if path.is_file():
+        return path
+    if backend == "float" and any((folder / part / "config.json").is_file()
+                                  for part in ("", "unet")):
+        return folder
+    there = sorted(p.name.removesuffix(ENDING) for p in folder.glob(f"*{ENDING}"))
+    also = f"; --network may be {', '.join(there)}" if there and backend != "float" else ""
+    raise FileNotFoundError(f"{path}: no such checkpoint; {HOW_TO_TRAIN}{also}")
 
 
 def parse_classes(text: str | None, count: int, known: tuple[str, ...]) -> list[int]:
@@ -52,16 +61,24 @@ def parse_classes(text: str | None, count: int, known: tuple[str, ...]) -> list[
     ValueError: an unknown class.
     """
     if text is None:
-        return [i % len(known) for i in range(count)]
+        return [i % max(1, len(known)) for i in range(count)]
+    if not known:
+        raise ValueError(f"--classes: wanted none, as the network has no classes, got {text!r}")
     chosen = []
     for word in text.replace(",", " ").split():
         if word not in known and not (word.isdecimal() and int(word) < len(known)):
-            raise ValueError(f"--classes: wanted some of {', '.join(known)} or 0.."
-                             f"{len(known) - 1}, got {word!r}")
+            names = "" if known[0] == "0" else f"some of {', '.join(known)} or "
+            raise ValueError(f"--classes: wanted {names}0..{len(known) - 1}, got {word!r}")
         chosen.append(int(word) if word.isdecimal() else known.index(word))
     if not chosen:
         raise ValueError("--classes: wanted at least one class, got none")
     return [chosen[i % len(chosen)] for i in range(count)]
+
+
+def names_of(classes: int) -> tuple[str, ...]:
+    """The names of so many classes: CIFAR-10's of ten, else their numbers."""
+    from hqdm.learn.data.cifar10 import CLASSES
+    return CLASSES if classes == len(CLASSES) else tuple(str(i) for i in range(classes))
 
 
 def sample(
@@ -72,16 +89,18 @@ def sample(
         "simulated, compared with golden; uio: a core on a board, docs/linux.md.")] = "golden",
     n: Annotated[int, typer.Option("-n", help="Images.")] = 16,
     classes: Annotated[str | None, typer.Option(
-        help="Names or numbers, by commas, in turn; by default all ten.",
+        help="Numbers, by commas, in turn, or names where there are ten; by default all.",
         show_default=False)] = None,
     steps: Annotated[int, typer.Option(help="Of the sampler.")] = 20,
-    guidance: Annotated[float, typer.Option(help="Classifier-free; 1 is none.")] = 2.0,
+    guidance: Guidance = None,
     seed: Annotated[int, typer.Option(help="Of the noise, the same for every backend.")] = 1,
     model: Annotated[Path, typer.Option(
-        help="Folder with decoder.safetensors, unet.safetensors and NETWORK.integers."
-        "safetensors.", show_default="models/cifar10")] = SHIPPED,
+        help="Folder with NETWORK.integers.safetensors, for the float backend unet.safetensors or "
+        "a UNet of diffusers, and decoder.safetensors unless the latents are pictures.",
+        show_default="models/cifar10")] = SHIPPED,
     network: Annotated[str, typer.Option(
         help="Of all backends but float: w4a4, w4a3, ...")] = "w4a4",
+    decoder: Decoder = None,
     config: ConfigFile = "n16",
     memory_latency: Annotated[int, typer.Option(help="Cycles; rtl only.")] = 40,
     compare: Annotated[str, typer.Option(
@@ -115,21 +134,25 @@ def sample(
     path = checkpoint_of(model, backend, network)
     _check_report(report, output, backend)
     want_simulator(backend)
-    from hqdm.learn.data.cifar10 import CLASSES
-    labels = parse_classes(classes, n, CLASSES)
-    shared: dict[str, Any] = {"steps": steps, "guidance": guidance, "seed": seed,
-                              "columns": columns or min(n, 8)}
+    from hqdm.learn.diffusion.files import load_decoder
+    from hqdm.learn.evaluation.subjects import load_subject
+    from hqdm.learn.train.options import choose_device
+    subject = load_subject(path, choose_device(device or "cpu") if backend == "float" else "cpu")
+    labels = parse_classes(classes, n, names_of(subject.null_class))
+    subject.check_steps(steps)
+    autoencoder, _ = load_decoder(decoder_or_none(path, decoder), subject.shape[0])
+    shared: dict[str, Any] = {"steps": steps, "guidance": subject.guidance(guidance),
+                              "seed": seed, "columns": columns or min(n, 8)}
     if backend in ON_DEVICE:
         place = board.Board(device=device or board.DEVICE, memory=memory, clock_mhz=clock_mhz,
                             poll=poll, root=root)
         from hqdm.cli.device_sample import draw_on_device
-        result = draw_on_device(path, find_decoder(path), output, labels, config=core,
+        result = draw_on_device(subject, autoencoder, output, labels, config=core,
                                 memory_latency=memory_latency, compare=mode,
                                 devices=devices, board=place if backend == "uio" else None,
                                 report=report, **shared)
     else:
-        result = draw(path, find_decoder(path), output, labels, backend=backend,
-                      device=device or "cpu", **shared)
+        result = draw(subject, autoencoder, output, labels, backend=backend, **shared)
     print_values({"model": model.name} | result, as_json)
     if backend in ON_DEVICE and not as_json:
         print(f"mismatches {result['mismatches']} in {result['layers_compared']} layers of all "
@@ -162,20 +185,20 @@ def _check_report(report: Path | None, output: Path, backend: str) -> None:
                          f"there, got {report}")
 
 
-def draw(path: Path, decoder: Path, output: Path, labels: list[int], *, backend: str, steps: int,
-         guidance: float, seed: int, columns: int, device: str) -> dict[str, Any]:
-    """Sample `labels` with the checkpoint `path`, write the grid, say what was done."""
+def draw(subject: Any, autoencoder: Any, output: Path, labels: list[int], *, backend: str,
+         steps: int, guidance: float, seed: int, columns: int) -> dict[str, Any]:
+    """Sample `labels` with a `Subject`, write the grid, say what was done.
+
+    Parameters
+    ----------
+    autoencoder: as `hqdm.learn.diffusion.autoencoder.decode` takes it.
+    """
     import torch
 
     from hqdm.learn.diffusion.autoencoder import decode
-    from hqdm.learn.diffusion.files import load_autoencoder
     from hqdm.learn.diffusion.grid import save_grid
     from hqdm.learn.diffusion.sampler import initial_noise
-    from hqdm.learn.evaluation.subjects import load_subject
-    from hqdm.learn.train.options import choose_device
     begun = time.monotonic()
-    subject = load_subject(path, choose_device(device))
-    autoencoder = load_autoencoder(decoder)
     with StageBars() as bars:
         latents = subject.sample(
             initial_noise(len(labels), subject.shape, seed), torch.tensor(labels), steps,
@@ -183,7 +206,8 @@ def draw(path: Path, decoder: Path, output: Path, labels: list[int], *, backend:
         bars("steps", steps, steps)
     save_grid(output, decode(autoencoder, latents), columns, scale=2)
     return {"config": None, "backend": backend, "network": subject.name, "steps": steps,
-            "guidance": guidance, "seed": seed, "images": len(labels), "classes": labels,
+            "guidance": guidance, "seed": seed, "images": len(labels),
+            "classes": labels if subject.null_class else [],
             "seconds": time.monotonic() - begun, "output": str(output), "cycles_per_step": [],
             "layers_compared": 0, "mismatches": 0, "first_mismatch": None}
 

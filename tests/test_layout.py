@@ -10,24 +10,24 @@ ROOT = Path(__file__).resolve().parent.parent
 FOLDERS = ("spec", "kit", "golden", "rtl", "learn", "cycles", "firmware", "fpga", "sim", "cli",
            "bench", "formal", "examples")
 ACROSS = """
-cli/sample_rtl firmware/catalogue/configurations firmware/device/base firmware/device/shipped
-formal/command formal/methods
-formal/properties fpga/interrupt golden/store/stages imports layout learn/evaluation/sensitivity
+cli/interrupted cli/sample_rtl cli/your_own_model firmware/catalogue/configurations
+firmware/device/base firmware/device/shipped formal/command formal/methods formal/properties
+fpga/interrupt golden/store/stages imports layout learn/evaluation/sensitivity
 rtl/load/hadamard_cells sim/accumulator sim/array sim/cells sim/core sim/device sim/edges
 sim/estimator sim/faults sim/hadamard sim/icarus sim/layer_command sim/lint sim/quantiser
 sim/random_layers sim/store wheel
 """
 UNTESTED = """
 bench/build_times bench/full_size bench/hadamard_adders bench/quality_cells bench/quality_report
-bench/sensitivity bench/utilisation cli/config_option cli/device_sample cli/lower cli/printing
-cycles/estimate cycles/groups cycles/load cycles/machine cycles/multiply cycles/plots cycles/port
-cycles/question cycles/reading cycles/report cycles/run cycles/step cycles/store cycles/tables
-examples/ulx3s/build examples/ulx3s/memory firmware/compile/device_parameters
-firmware/compile/lowering/blocks firmware/compile/lowering/builder
-firmware/compile/lowering/folding firmware/compile/lowering/quantised firmware/compile/network
-firmware/compile/program firmware/device/host_stages firmware/device/modes
-firmware/device/progress firmware/device/reproduce firmware/device/session
-firmware/device/transport firmware/device/transports/board firmware/device/transports/emulated
+bench/sensitivity bench/utilisation cli/device_sample cli/lower cycles/estimate cycles/groups
+cycles/load cycles/machine cycles/multiply cycles/plots cycles/port cycles/question cycles/reading
+cycles/report cycles/run cycles/step cycles/store cycles/tables examples/ulx3s/build
+examples/ulx3s/memory firmware/compile/device_parameters firmware/compile/lowering/blocks
+firmware/compile/lowering/builder firmware/compile/lowering/folding
+firmware/compile/lowering/quantised firmware/compile/network firmware/compile/program
+firmware/device/host_stages firmware/device/modes firmware/device/progress
+firmware/device/reproduce firmware/device/session firmware/device/transport
+firmware/device/transports/board firmware/device/transports/emulated
 firmware/device/transports/nodes formal/btor formal/catalogue formal/defects formal/engine
 formal/frames formal/harness formal/properties/arithmetic formal/properties/bus
 formal/properties/cells formal/properties/layers formal/properties/queues formal/properties/store

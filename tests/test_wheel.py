@@ -82,7 +82,8 @@ def test_cycles_without_any_extra(site, tmp_path):
 
 
 def test_the_shipped_model_is_found(site, tmp_path):
-    text = ("from hqdm.cli.sample import SHIPPED, checkpoint_of, find_decoder\n"
+    text = ("from hqdm.cli.evaluate import find_decoder\n"
+            "from hqdm.cli.sample import SHIPPED, checkpoint_of\n"
             "print(find_decoder(checkpoint_of(SHIPPED, 'golden', 'w4a4')).parent)")
     assert run(site, tmp_path, "-c", text).strip() == str(site / "hqdm" / "models" / "cifar10")
 

@@ -107,7 +107,9 @@ def read_integers(config: ModelConfig) -> Shapes:
     ValueError: a damaged, altered or foreign file.
     """
     from hqdm.golden.network.network_file import load_network
-    return shapes_of(load_network(config.path)[0].network, config.name)
+    found, about = load_network(config.path)
+    return shapes_of(found.network, config.name,
+                     bool(about.get("null_class", found.network.classes > 1)))
 
 
 def lower_shapes(config: ModelConfig, size: int | tuple[int, int] | None = None) -> Shapes:

@@ -1,5 +1,7 @@
 """Autoencoder of images to latents of a quarter of the pixels: `diffusers.AutoencoderKL`."""
 
+from typing import Any
+
 import torch
 from diffusers import AutoencoderKL
 from torch import Tensor
@@ -39,8 +41,15 @@ def encode(autoencoder: AutoencoderKL, images: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def decode(autoencoder: AutoencoderKL, latents: Tensor, batch: int = 256) -> Tensor:
-    """Scaled latents (B, L, H, W) to uint8 images (B, 3, 2H, 2W), on the device of `latents`."""
+def decode(autoencoder: Any | None, latents: Tensor, batch: int = 256) -> Tensor:
+    """Scaled latents (B, L, H, W) to uint8 images (B, 3, fH, fW), on the device of `latents`.
+
+    f is 2 of our own autoencoders. Without an autoencoder the latents are the images: L is 3, or 1
+    for grey ones.
+    """
+    if autoencoder is None:
+        return to_images(latents).expand(-1, 3, -1, -1)
     scale = autoencoder.config.scaling_factor
-    return torch.cat([to_images(autoencoder.decode(part / scale).sample)
-                      for part in latents.split(batch)])
+    shift = getattr(autoencoder.config, "shift_factor", None) or 0.0
+    return torch.cat([to_images(autoencoder.decode(part / scale + shift).sample)
+                      for part in latents.split(batch)]).expand(-1, 3, -1, -1)

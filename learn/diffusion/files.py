@@ -9,6 +9,7 @@ from torch import Tensor
 
 from hqdm.kit.tensor_file import Checkpoint, load_checkpoint, load_state, save_checkpoint
 from hqdm.learn.diffusion.autoencoder import make_autoencoder
+from hqdm.learn.diffusion.folder import PICTURES, load_autoencoder_folder
 from hqdm.learn.diffusion.presets import AutoencoderPreset, UNetPreset
 from hqdm.learn.diffusion.unet import ClassConditionalUNet, make_unet
 
@@ -87,6 +88,37 @@ def autoencoder_of(path: Path, checkpoint: Checkpoint) -> AutoencoderKL:
     load_state(model, checkpoint.tensors, str(path))
     model.register_to_config(scaling_factor=scaling_factor)
     return model.eval().requires_grad_(False)
+
+
+def load_decoder(path: Path | None, channels: int) -> tuple[Any | None, str]:
+    """(what `decode` takes for latents of so many channels, 16 digits that tell it apart).
+
+    Parameters
+    ----------
+    path: a file of `hqdm train autoencoder`, a folder of a diffusers autoencoder or of a pipeline
+        with one, or None where the latents are pictures.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError: none of these, or a decoder of other latents.
+    """
+    if path is None:
+        if channels not in PICTURES:
+            raise FileNotFoundError(
+                f"--decoder: wanted decoder.safetensors beside the model or in ../autoencoder, or "
+                f"another file or folder, found none; latents of {channels} channels are no "
+                f"pictures")
+        return None, "pictures"
+    if path.is_dir():
+        model = load_autoencoder_folder(path)
+        digest = fingerprint(model)
+    else:
+        read = load_checkpoint(path, "autoencoder")
+        model, digest = autoencoder_of(path, read), read.digest[:16]
+    if model.config.latent_channels != channels:
+        raise ValueError(f"{path}: wanted a decoder of {channels} channels, as the latents have, "
+                         f"got one of {model.config.latent_channels}; --decoder names another")
+    return model, digest
 
 
 def fingerprint(module: torch.nn.Module) -> str:

@@ -1,26 +1,41 @@
 """Guided DDIM sampling of latents, the same on every run for the same seed."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 
 import torch
 from diffusers import DDIMScheduler
 from torch import Tensor
 
+from hqdm.learn.diffusion.noise_schedule import NoiseSchedule
 from hqdm.learn.diffusion.unet import ClassConditionalUNet
 
-TRAIN_STEPS = 1000
 Noise = Callable[[Tensor, Tensor, Tensor], Tensor]
+TRAINED = NoiseSchedule()       # the schedule of `hqdm train unet`
+TRAIN_STEPS = TRAINED.num_train_timesteps
 
 
-def make_scheduler() -> DDIMScheduler:
-    """The noise schedule of latent-diffusion's class-conditional ImageNet model.
+def make_scheduler(schedule: NoiseSchedule = TRAINED) -> DDIMScheduler:
+    """DDIM, eta 0, along `schedule`."""
+    return DDIMScheduler(**asdict(schedule))
 
-    beta = linspace(sqrt(0.0015), sqrt(0.0195), 1000)^2; sampling steps are 1 + i * 1000/steps.
+
+def timesteps_of(scheduler: DDIMScheduler, steps: int) -> tuple[int, ...]:
+    """The timesteps of `steps` steps, in order; the scheduler takes them from here on.
+
+    Raises
+    ------
+    ValueError: steps out of 1..num_train_timesteps, or whose offset leaves that range.
     """
-    return DDIMScheduler(
-        num_train_timesteps=TRAIN_STEPS, beta_schedule="scaled_linear", beta_start=0.0015,
-        beta_end=0.0195, clip_sample=False, set_alpha_to_one=False, steps_offset=1,
-        prediction_type="epsilon", timestep_spacing="leading")
+    most = scheduler.config.num_train_timesteps
+    if not 1 <= steps <= most:
+        raise ValueError(f"steps: wanted 1..{most}, got {steps}")
+    scheduler.set_timesteps(steps)
+    timesteps = tuple(scheduler.timesteps.tolist())
+    if not 0 <= min(timesteps) <= max(timesteps) < most:
+        raise ValueError(f"steps: wanted timesteps in 0..{most - 1}, got {max(timesteps)} with "
+                         f"{steps} steps and an offset of {scheduler.config.steps_offset}")
+    return timesteps
 
 
 def initial_noise(
@@ -51,7 +66,7 @@ def guided(predict: Noise, null_class: int, guidance: float) -> Noise:
 @torch.no_grad()
 def run_ddim(
     noise: Noise, latents: Tensor, labels: Tensor, steps: int,
-    watch: Callable[[int, int, Tensor], None] | None = None,
+    watch: Callable[[int, int, Tensor], None] | None = None, schedule: NoiseSchedule = TRAINED,
 ) -> Tensor:
     """Denoise `latents` (B, L, H, W) of unit noise with `steps` steps of DDIM, eta 0.
 
@@ -59,13 +74,10 @@ def run_ddim(
 
     Raises
     ------
-    ValueError: steps out of 1..1000.
+    ValueError: as `timesteps_of`.
     """
-    if not 1 <= steps <= TRAIN_STEPS:
-        raise ValueError(f"steps: wanted 1..{TRAIN_STEPS}, got {steps}")
-    scheduler = make_scheduler()
-    scheduler.set_timesteps(steps)
-    for index, timestep in enumerate(scheduler.timesteps.tolist()):
+    scheduler = make_scheduler(schedule)
+    for index, timestep in enumerate(timesteps_of(scheduler, steps)):
         if watch is not None:
             watch(index, timestep, latents)
         at = torch.tensor(timestep, device=latents.device)
@@ -83,7 +95,7 @@ def sample_latents(
 
     Raises
     ------
-    ValueError: labels out of range, steps out of 1..1000.
+    ValueError: labels out of range, steps as `timesteps_of`.
     """
     preset = model.preset
     if labels.numel() and not 0 <= int(labels.min()) <= int(labels.max()) <= preset.classes:

@@ -53,7 +53,7 @@ class Cosines:
 
 
 @torch.no_grad()
-def reference_calls(reference: Subject, n: int, *, seed: int, steps: int, guidance: float,
+def reference_calls(reference: Subject, n: int, *, seed: int, steps: int, guidance: float | None,
                     ) -> list[tuple[int, Tensor, Tensor, Tensor]]:
     """(timestep, latents, labels, noise) of every call of `reference` on its own trajectory.
 

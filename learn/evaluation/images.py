@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import AutoencoderKL
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
@@ -92,12 +91,12 @@ class Shelf:
 
 
 def labels_of(n: int, classes: int) -> Tensor:
-    """int64 (n,): the classes in turn."""
-    return torch.arange(n) % classes
+    """int64 (n,): the classes in turn; zeros without classes."""
+    return torch.arange(n) % max(1, classes)
 
 
-def generate(subject: Subject, decoder: AutoencoderKL, root: Path, n: int, *, seed: int,
-             steps: int, guidance: float, batch: int, tick: Tick, decoder_digest: str = "",
+def generate(subject: Subject, decoder: Any | None, root: Path, n: int, *, seed: int,
+             steps: int, guidance: float | None, batch: int, tick: Tick, decoder_digest: str = "",
              ) -> tuple[Tensors, Shelf]:
     """`images` uint8 (n, 3, H, W) and `latents` float32 (n, L, h, w), and where they are kept.
 
@@ -107,7 +106,7 @@ def generate(subject: Subject, decoder: AutoencoderKL, root: Path, n: int, *, se
     shelf = Shelf(root, subject.name, {
         "model": subject.digest, "decoder": decoder_digest, "seed": seed, "steps": steps,
         "guidance": guidance})
-    device = next(decoder.parameters()).device
+    device = subject.device if decoder is None else next(decoder.parameters()).device
     start, labels = initial_noise(n, subject.shape, seed), labels_of(n, subject.null_class)
 
     def make(first: int, last: int) -> Tensors:

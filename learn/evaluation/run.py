@@ -15,9 +15,8 @@ from torch import Tensor
 
 from hqdm.kit.cache import cache_root
 from hqdm.kit.files import write_atomically
-from hqdm.kit.tensor_file import load_checkpoint
 from hqdm.learn.data.cifar10 import Dataset
-from hqdm.learn.diffusion.files import autoencoder_of
+from hqdm.learn.diffusion.files import load_decoder
 from hqdm.learn.diffusion.grid import save_grid
 from hqdm.learn.evaluation.distance import cosines, psnr, reference_calls
 from hqdm.learn.evaluation.extractors import Extractor
@@ -37,9 +36,10 @@ class Plan:
     Parameters
     ----------
     models: checkpoints; the first is the reference of the distances.
-    decoder: of the latents.
+    decoder: of the latents, as of `load_decoder`.
     out: folder of the results. images: of images and features, by default OUT/images.
     n: images of each network. calls: of them, compared call by call.
+    guidance: by default of the reference, `Subject.guidance`.
     real: training images that the generated ones are compared with.
     batch: images at a time.
 
@@ -49,13 +49,13 @@ class Plan:
     """
 
     models: Sequence[Path]
-    decoder: Path
+    decoder: Path | None
     out: Path
     images: Path | None = None
     n: int = 2000
     seed: int = 1
     steps: int = 20
-    guidance: float = 2.0
+    guidance: float | None = None
     real: int = 10_000
     calls: int = 32
     batch: int = 50
@@ -144,13 +144,15 @@ def evaluate(plan: Plan, train: Dataset, test: Dataset, extractor: Extractor, sa
     """
     begun = time.monotonic()
     subjects = named([load_subject(path, plan.device) for path in plan.models], plan.models)
+    plan = replace(plan, guidance=subjects[0].guidance(plan.guidance))
     for subject in subjects:
         subject.check_steps(plan.steps)
+        subject.guidance(plan.guidance)
         if subject.shape != subjects[0].shape:
             raise ValueError(f"{subject.name}: wanted latents of {subjects[0].shape} as the "
                              f"reference, got {subject.shape}")
-    read = load_checkpoint(plan.decoder, "autoencoder")
-    decoder = autoencoder_of(plan.decoder, read).to(plan.device)
+    decoder, decoder_digest = load_decoder(plan.decoder, subjects[0].shape[0])
+    decoder = decoder if decoder is None else decoder.to(plan.device)
     real = real or real_features(train, test, plan, extractor, say, cache)
     calls = reference_calls(subjects[0], min(plan.calls, plan.n), seed=plan.seed,
                             steps=plan.steps, guidance=plan.guidance)
@@ -158,7 +160,7 @@ def evaluate(plan: Plan, train: Dataset, test: Dataset, extractor: Extractor, sa
                         plan.device)
     rows, pictures, reference = {}, [], None
     for subject in subjects:
-        made, row = _one(subject, plan, decoder, read.digest[:16], extractor, real, say)
+        made, row = _one(subject, plan, decoder, decoder_digest, extractor, real, say)
         if reference is None:
             reference = made["latents"]
         else:

@@ -4,7 +4,8 @@ import torch
 from torch import Tensor
 
 from hqdm.learn.qat.convert import Quantised
-from hqdm.learn.qat.trajectory import Teacher, Trajectories, contexts, predict
+from hqdm.learn.qat.teacher import Teacher, contexts, predict
+from hqdm.learn.qat.trajectory import Trajectories
 
 
 @torch.no_grad()

@@ -15,7 +15,8 @@ from hqdm.learn.qat.methods import Method
 from hqdm.learn.qat.rotation import rotate
 from hqdm.learn.qat.rule import Rule
 from hqdm.learn.qat.search import quantisation_error
-from hqdm.learn.qat.trajectory import Teacher, Trajectories, contexts, predict
+from hqdm.learn.qat.teacher import Teacher, contexts, predict
+from hqdm.learn.qat.trajectory import Trajectories
 from hqdm.spec.layer import Axis
 from hqdm.spec.precision import ROTATED
 

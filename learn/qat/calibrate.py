@@ -5,7 +5,8 @@ from collections.abc import Callable
 import torch
 
 from hqdm.learn.qat.convert import Quantised
-from hqdm.learn.qat.trajectory import Teacher, Trajectories, contexts, predict
+from hqdm.learn.qat.teacher import Teacher, contexts, predict
+from hqdm.learn.qat.trajectory import Trajectories
 
 SAMPLES = 16            # trajectories looked at per timestep
 

@@ -17,7 +17,8 @@ from hqdm.learn.qat.calibrate import check_schedule
 from hqdm.learn.qat.convert import Quantised
 from hqdm.learn.qat.lora import TrainedWeight
 from hqdm.learn.qat.quantiser import AsymmetricQuantiser, Steps, SymmetricQuantiser
-from hqdm.learn.qat.trajectory import Teacher, Trajectories, predict
+from hqdm.learn.qat.teacher import Teacher, predict
+from hqdm.learn.qat.trajectory import Trajectories
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +86,8 @@ def _logs(modules: Iterable[Any]) -> list[nn.Parameter]:
 
 @dataclass
 class Batch:
-    """Latents (B, C, H, W), the entry of each one's timestep (B,), context or None, target."""
+    """Latents (B, C, H, W), the entry of each one's timestep (B,), context of `predict`, target.
+    """
 
     latents: Tensor
     entries: Tensor
@@ -101,10 +103,7 @@ def draw(data: Trajectories, teacher: Teacher, recipe: Recipe, iteration: int) -
     offset = torch.rand(b, generator=generator)     # one timestep from each of b strata
     entries = ((torch.arange(b) + offset) * (t / b)).to(torch.int64).clamp(max=t - 1)
     half = torch.randint(teacher.halves, (b,), generator=generator)
-    context = None
-    if teacher.tokens is not None:
-        labels = torch.where(half == 0, data.labels[who], teacher.classes)
-        context = teacher.tokens[labels][:, None].to(device)
+    context = teacher.context(torch.where(half == 0, data.labels[who], teacher.classes), device)
     who, entries, half = (x.to(device) for x in (who, entries, half))
     return Batch(data.latents[who, entries].float(), entries, context,
                  data.noise[who, entries, half].float())

@@ -1,10 +1,11 @@
 """From a float teacher to a packed quantised network, in one call."""
 
+import copy
 import hashlib
 import json
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,9 @@ from hqdm.learn.qat.distil import Distillation, Recipe
 from hqdm.learn.qat.export import export, freeze
 from hqdm.learn.qat.lora import RANK
 from hqdm.learn.qat.methods import Method
-from hqdm.learn.qat.trajectory import STEPS, Teacher, Trajectories, record
+from hqdm.learn.qat.teacher import Teacher
+from hqdm.learn.qat.trajectory import STEPS, Trajectories, record
+from hqdm.spec.plain import to_plain
 
 HELD_OUT = 16       # trajectories never trained on, for the agreement
 Say = Callable[[str, int, int, str], None]
@@ -62,7 +65,8 @@ def source_of(teacher: Teacher, count: int, seed: int) -> dict[str, Any]:
     tokens = None if teacher.tokens is None else hashlib.sha256(
         teacher.tokens.detach().cpu().numpy().tobytes()).hexdigest()[:16]
     return {"unet": fingerprint(teacher.unet), "tokens": tokens, "guidance": teacher.guidance,
-            "count": count, "steps": STEPS, "seed": seed}
+            "count": count, "steps": STEPS, "seed": seed, "shape": list(teacher.shape),
+            "noise_schedule": to_plain(teacher.noise_schedule)}
 
 
 def shared_trajectories(folder: Path, teacher: Teacher, count: int, seed: int, device: str,
@@ -95,6 +99,8 @@ def quantise(teacher: Teacher, method: Method, recipe: Recipe, job: Job, say: Sa
     RuntimeError: training left the finite numbers.
     """
     begun = time.monotonic()
+    teacher = _sized(teacher)
+    _check_steps(teacher, job.steps)
     teacher.unet.to(job.device)
     data = shared_trajectories(
         job.out.parent, teacher, job.trajectories + HELD_OUT, recipe.seed, job.device,
@@ -118,6 +124,7 @@ def quantise(teacher: Teacher, method: Method, recipe: Recipe, job: Job, say: Sa
     training = {
         "recipe": asdict(recipe), "iterations": loop.iteration, "losses": loop.losses,
         "trajectories": source_of(teacher, len(data), recipe.seed),
+        "noise_schedule": to_plain(teacher.noise_schedule), "null_class": teacher.null_class,
         "relative_error": after.tolist(), "seconds": time.monotonic() - begun}
     final.model.cpu()
     digest = export(job.out, final, method, training, teacher.tokens)
@@ -125,6 +132,25 @@ def quantise(teacher: Teacher, method: Method, recipe: Recipe, job: Job, say: Sa
         _state(job.out).unlink(missing_ok=True)
     return _summary(method, loop, before, after, job.out, digest,
                     time.monotonic() - begun)
+
+
+def _sized(teacher: Teacher) -> Teacher:
+    """The teacher with a UNet whose configuration says the latent's size, as its file will."""
+    config, size = getattr(teacher.unet, "config", {}), list(teacher.shape[1:])
+    told = config.get("sample_size", size)
+    if ([told] * 2 if isinstance(told, int) else list(told or ())) == size:
+        return teacher
+    unet: Any = copy.deepcopy(teacher.unet)
+    unet.register_to_config(sample_size=size)
+    return replace(teacher, unet=unet)
+
+
+def _check_steps(teacher: Teacher, steps: int) -> None:
+    """ValueError unless the sampler's timesteps are among those the student is trained on."""
+    if not set(teacher.schedule(steps)) <= set(teacher.schedule(STEPS)):
+        most = teacher.noise_schedule.num_train_timesteps
+        raise ValueError(f"--steps: wanted timesteps among those of {STEPS} steps, got others of "
+                         f"{steps} steps; num_train_timesteps of {most} is no multiple of {STEPS}")
 
 
 def _state(out: Path) -> Path:

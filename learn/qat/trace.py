@@ -52,7 +52,8 @@ class _Concatenations(TorchFunctionMode):
 
 
 def example_inputs(model: nn.Module) -> dict[str, Any]:
-    """One sample of zeros, timestep 0 and one token, for UNet2DModel and UNet2DConditionModel.
+    """One sample of zeros, timestep 0, one token and class 0, for UNet2DModel and
+    UNet2DConditionModel.
 
     Raises
     ------
@@ -67,6 +68,8 @@ def example_inputs(model: nn.Module) -> dict[str, Any]:
     inputs = {"sample": torch.zeros(1, channels, height, width), "timestep": torch.tensor([0])}
     if config.get("cross_attention_dim") is not None:
         inputs["encoder_hidden_states"] = torch.zeros(1, 1, config["cross_attention_dim"])
+    if config.get("num_class_embeds") is not None:
+        inputs["class_labels"] = torch.zeros(1, dtype=torch.int64)
     return inputs
 
 

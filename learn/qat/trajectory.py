@@ -9,65 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import DDIMScheduler
-from torch import Tensor, nn
+from torch import Tensor
 
 from hqdm.kit.tensor_file import Checkpoint, load_checkpoint, save_checkpoint
+from hqdm.learn.qat.teacher import Teacher, contexts, predict
 
 STEPS = 100             # of the trajectory the student is trained on
 KIND = "trajectories"
-
-
-@dataclass(frozen=True)
-class Teacher:
-    """A float UNet, what it is conditioned on, and how it is sampled.
-
-    Parameters
-    ----------
-    unet: diffusers UNet2DConditionModel or UNet2DModel, in evaluation mode.
-    scheduler: DDIM with the noise schedule it was trained on.
-    shape: of a latent, (C, H, W).
-    tokens: float (classes + 1, D) on the CPU, one token per class and last the null class; None
-        for an unconditional model.
-    guidance: of classifier-free guidance, 1 for none.
-    """
-
-    unet: nn.Module
-    scheduler: DDIMScheduler
-    shape: tuple[int, int, int]
-    tokens: Tensor | None = None
-    guidance: float = 1.0
-
-    @property
-    def classes(self) -> int:
-        """Number of classes, 0 for an unconditional model."""
-        return 0 if self.tokens is None else len(self.tokens) - 1
-
-    @property
-    def halves(self) -> int:
-        """Predictions per latent: 2 (class, null class) where the sampler is guided, else 1."""
-        return 2 if self.tokens is not None and self.guidance != 1 else 1
-
-    def schedule(self, steps: int) -> tuple[int, ...]:
-        """The sampler's timesteps, in order."""
-        self.scheduler.set_timesteps(steps)
-        return tuple(self.scheduler.timesteps.tolist())
-
-
-def contexts(teacher: Teacher, labels: Tensor, device: torch.device) -> Tensor | None:
-    """Tokens of the classes, then (if guided) of the null class: (halves * B, 1, D) or None."""
-    if teacher.tokens is None:
-        return None
-    null = torch.full_like(labels, teacher.classes)
-    rows = torch.cat((labels, null)) if teacher.halves == 2 else labels
-    return teacher.tokens[rows][:, None].to(device)
-
-
-def predict(unet: nn.Module, latents: Tensor, timesteps: Tensor | int,
-            context: Tensor | None) -> Tensor:
-    """The noise prediction of a diffusers UNet, conditional if `context` (B, 1, D) is given."""
-    conditioning = {} if context is None else {"encoder_hidden_states": context}
-    return unet(latents, timesteps, return_dict=False, **conditioning)[0]
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 
 from hqdm.cli.main import main
-from hqdm.cli.sample import parse_classes
+from hqdm.cli.sample import names_of, parse_classes
 from hqdm.learn.data.cifar10 import CLASSES
 from tests.commands import command
 from tests.tiny_models import tiny_models, write_decoder, write_unet
@@ -64,6 +64,13 @@ def test_golden_repeats(capsys, folder, tmp_path):
 def test_classes():
     assert parse_classes(None, 12, CLASSES) == [*range(10), 0, 1]
     assert parse_classes("dog, 3", 3, CLASSES) == [5, 3, 5]
+    assert names_of(10) == CLASSES and names_of(3) == ("0", "1", "2") and names_of(0) == ()
+    assert parse_classes(None, 3, names_of(0)) == [0, 0, 0]
+    assert parse_classes("2", 2, names_of(3)) == [2, 2]
+    with pytest.raises(ValueError, match=r"--classes: wanted 0\.\.2, got 'cat'"):
+        parse_classes("cat", 1, names_of(3))
+    with pytest.raises(ValueError, match="--classes: wanted none, as the network has no classes"):
+        parse_classes("0", 1, names_of(0))
 
 
 @pytest.mark.parametrize("options, text", [
@@ -74,6 +81,8 @@ def test_classes():
     (["--classes", ","], "--classes: wanted at least one class, got none"),
     (["--classes", "10"], "or 0..9, got '10'"),
     (["--network", "w2a2"], "w2a2.integers.safetensors: no such checkpoint; train one with"),
+    (["--network", "w2a2"], "; --network may be w8a8"),
+    (["--decoder", "none", "--steps", 5], "--decoder: wanted decoder.safetensors beside the model"),
     (["--steps", 20], "w8a8.integers: quantised for 5 steps, got --steps 20"),
 ])
 def test_bad_options(capsys, folder, tmp_path, options, text):
@@ -88,6 +97,9 @@ def test_nothing_there(capsys, folder, tmp_path):
     status, _, err = run(capsys, "sample", "-o", tmp_path / "x.png", "--model", tmp_path / "none")
     assert status == 2 and len(err) == 1
     assert "no such folder of models; train one with hqdm train autoencoder" in err[0]
+    status, _, err = run(capsys, "sample", "-o", tmp_path / "x.png", "--model",
+                         folder / "w8a8.integers.safetensors")
+    assert status == 2 and "--model: wanted a folder, got the file" in err[0]
     (tmp_path / "unet.safetensors").write_bytes((folder / "unet.safetensors").read_bytes())
     status, _, err = run(capsys, "sample", "-o", tmp_path / "x.png", "--model", tmp_path,
                          "--backend", "float")

@@ -34,21 +34,23 @@ class Builder:
 
     Members
     -------
-    shapes: whether the model is on torch's meta device: the network is right, its numbers are
-        meta tensors.
+    shapes: whether the network may have what only a network of shapes has.
 
     Parameters
     ----------
     formats: bits and rotation by role, in which weights are rounded; not for trained networks.
     quantisation: trained integers and steps by module name, or None.
     mirrored: turn every kernel by 180 degrees, see `Network`.
+    runs: of a model on torch's meta device, whose numbers are meta tensors: whether the network is
+        to be one that runs, and not one of shapes.
     """
 
     def __init__(self, model: Any, timesteps: int, classes: int, formats: Formats,
-                 quantisation: Quantisation | None, mirrored: bool = False) -> None:
+                 quantisation: Quantisation | None, mirrored: bool = False,
+                 runs: bool = False) -> None:
         self.timesteps, self.classes, self.mirrored = timesteps, classes, mirrored
         self.device = "meta" if next(model.parameters()).is_meta else "cpu"
-        self.shapes = self.device == "meta"
+        self.shapes = self.device == "meta" and not runs
         self._formats, self._quantisation = formats, quantisation
         self._names: dict[int, list[str]] = {}
         for name, module in model.named_modules(remove_duplicate=False):
@@ -223,7 +225,7 @@ class Builder:
         """The network with every float weight rounded to the bits of its layer."""
         layers = list(self._reals)
         for index, (node, real) in enumerate(zip(network.nodes, layers, strict=True)):
-            if real.weights is not None and not self.shapes:
+            if real.weights is not None and self.device != "meta":
                 integers, scale = quantise_weights(real.weights, node.layer.multiply.bits)
                 layers[index] = replace(real, integers=integers, scale=scale)
         return RealNetwork(network=network, layers=tuple(layers))

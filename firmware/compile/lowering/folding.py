@@ -35,10 +35,11 @@ class Constants:
     contexts: [K, N, D], the tokens of each class, or None without cross-attention.
     select: called with the table entry before its constants are computed, for models whose
         quantisers depend on it.
+    classes: [K, E], what each class adds to the time embedding, or None.
     """
 
     def __init__(self, model: Any, timesteps: Sequence[int], contexts: Tensor | None,
-                 select: Select | None) -> None:
+                 select: Select | None, classes: Tensor | None = None) -> None:
         self.tokens = 1 if contexts is None else contexts.shape[1]
         self._contexts = None if contexts is None else contexts[:, 0]
         self._select = select or (lambda index: None)
@@ -52,6 +53,8 @@ class Constants:
             with torch.no_grad():
                 embedding = model.time_embedding(
                     model.time_proj(torch.tensor([t], device=device)).to(dtype))
+                if classes is not None:     # (K, E), a row per class
+                    embedding = embedding + classes
                 act = getattr(model, "time_embed_act", None)
             embedding = torch.cat([embedding, embedding], dim=1) if both else embedding
             self._embeddings.append(embedding if act is None else act(embedding))
@@ -68,7 +71,12 @@ class Constants:
         return torch.stack(rows)
 
     def residual(self, block: ResnetBlock2D) -> tuple[Tensor, tuple[Tensor, Tensor] | None]:
-        """(bias [T, 1, O] of the first convolution, (scale, shift) [T, O] of the second norm)."""
+        """(bias [T, K or 1, O] of the first convolution, (scale, shift) [T, O] of the second norm).
+
+        Raises
+        ------
+        ValueError: another use of the time embedding, or a scale that depends on the class.
+        """
         own = float64(block.conv1.bias)
         projection = block.time_emb_proj
         if projection is None:
@@ -79,12 +87,16 @@ class Constants:
             return projection(
                 embedding if block.skip_time_act else block.nonlinearity(embedding))
 
-        shift = self._each(project)                         # (T, 1, O or 2 O)
+        shift = self._each(project)                         # (T, K or 1, O or 2 O)
         if block.time_embedding_norm == "default":
             return own + shift, None
         if block.time_embedding_norm != "scale_shift":
             raise ValueError(f"time_embedding_norm: wanted default or scale_shift, got "
                              f"{block.time_embedding_norm!r}")
+        if shift.shape[1] > 1:
+            raise ValueError(f"time_embedding_norm: wanted default beside class embeddings, which "
+                             f"are biases in the core, got scale_shift with {shift.shape[1]} "
+                             f"classes; hqdm cycles counts such a network")
         scale, offset = shift.squeeze(1).chunk(2, dim=1)
         return own.expand(self._count, 1, -1), (scale, offset)
 

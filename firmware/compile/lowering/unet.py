@@ -21,7 +21,7 @@ from hqdm.spec.precision import Formats
 MIXED = Formats()
 # options that add something to the forward pass that is not lowered
 PLAIN = {
-    "center_input_sample": (False,), "class_embed_type": (None,), "num_class_embeds": (None,),
+    "center_input_sample": (False,), "class_embed_type": (None,),
     "addition_embed_type": (None,), "encoder_hid_dim": (None,), "encoder_hid_dim_type": (None,),
     "time_embedding_type": ("positional",), "time_cond_proj_dim": (None,),
     "conv_in_kernel": (3, 1), "conv_out_kernel": (3, 1), "class_embeddings_concat": (False,),
@@ -29,7 +29,7 @@ PLAIN = {
 }
 # of those, what is a network of shapes for: what changes the time embedding, the context, the
 # latent before it is encoded or the noise after it is decoded has no layer
-FOLDED = {"center_input_sample", "class_embed_type", "num_class_embeds", "addition_embed_type",
+FOLDED = {"center_input_sample", "class_embed_type", "addition_embed_type",
           "encoder_hid_dim", "encoder_hid_dim_type", "time_embedding_type", "time_cond_proj_dim",
           "class_embeddings_concat"}
 
@@ -37,7 +37,7 @@ FOLDED = {"center_input_sample", "class_embed_type", "num_class_embeds", "additi
 def lower(model: Any, timesteps: Sequence[int], *, contexts: Tensor | None = None,
           size: int | tuple[int, int] | None = None, formats: Formats = MIXED,
           quantisation: Quantisation | None = None, select: Select | None = None,
-          name: str = "unet") -> RealNetwork:
+          name: str = "unet", runs: bool = False) -> RealNetwork:
     """The layers of a diffusers model of one of UNET_CLASSES.
 
     A model on torch's meta device gives a network of shapes: the same list, whose numbers are meta
@@ -54,6 +54,7 @@ def lower(model: Any, timesteps: Sequence[int], *, contexts: Tensor | None = Non
     formats: bits and rotation by role, if nothing is trained.
     quantisation: trained integers and steps; replaces `formats`.
     select: called with the table entry before constants of that timestep are computed.
+    runs: refuse of a model on the meta device what the integer network has not.
 
     Raises
     ------
@@ -62,7 +63,7 @@ def lower(model: Any, timesteps: Sequence[int], *, contexts: Tensor | None = Non
     """
     kind = type(model).__name__
     require(name, f"one of {UNET_CLASSES}", kind, kind in UNET_CLASSES)
-    shapes = next(model.parameters()).is_meta
+    shapes = next(model.parameters()).is_meta and not runs
     for option, fine in PLAIN.items():
         value = model.config.get(option, fine[0])
         require(name, f"{option} of {' or '.join(map(repr, fine))}", repr(value),
@@ -73,9 +74,11 @@ def lower(model: Any, timesteps: Sequence[int], *, contexts: Tensor | None = Non
     require(name, "a size, as the configuration has no sample_size: say --size HEIGHT WIDTH",
             "none", size is not None or model.config.sample_size is not None)
     height, width = _size(model, size)
-    classes = 1 if contexts is None else contexts.shape[0]
-    builder = Builder(model, len(timesteps), classes, formats, quantisation, _mirrored(model))
-    constants = Constants(model, timesteps, contexts, select)
+    added = None if shapes else _class_embedding(model, contexts, name)
+    rows = contexts if added is None else added
+    builder = Builder(model, len(timesteps), 1 if rows is None else len(rows), formats,
+                      quantisation, _mirrored(model), runs)
+    constants = Constants(model, timesteps, contexts, select, added)
     source = builder.tensor("latent", model.config.in_channels, height, width)
     body = _Body(builder, Blocks(builder, constants), Attentions(builder, constants))
     return builder.finish(name, source, body.lower(model, source))
@@ -85,6 +88,17 @@ def _mirrored(model: Any) -> bool:
     """Whether strided convolutions have their zeros at the bottom and right only."""
     return any(m.use_conv and m.padding == 0 for m in model.modules()
                if isinstance(m, Downsample2D))
+
+
+def _class_embedding(model: Any, contexts: Tensor | None, name: str) -> Tensor | None:
+    """[K, E], what each class adds to the time embedding; None without classes of the model's own.
+    """
+    if model.config.get("num_class_embeds") is None:
+        return None
+    require(name, "class embeddings or a class token", "both", contexts is None)
+    require(name, "an embedding per class", type(model.class_embedding).__name__,
+            isinstance(model.class_embedding, nn.Embedding))
+    return model.class_embedding.weight.detach()
 
 
 def _size(model: Any, size: int | tuple[int, int] | None) -> tuple[int, int]:

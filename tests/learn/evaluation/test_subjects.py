@@ -1,13 +1,18 @@
 """Every kind of checkpoint predicts noise; foreign and damaged ones are refused."""
 
+from dataclasses import replace
+
 import pytest
 import torch
+from diffusers import UNet2DModel
 
 from hqdm.kit import tensor_file
 from hqdm.kit.tensor_file import load_checkpoint
+from hqdm.learn.diffusion.autoencoder import to_images
 from hqdm.learn.diffusion.files import load_unet
 from hqdm.learn.diffusion.sampler import initial_noise, sample_latents
 from hqdm.learn.evaluation.distance import cosines, psnr, reference_calls
+from hqdm.learn.evaluation.images import generate
 from hqdm.learn.evaluation.subjects import KINDS, load_subject
 
 
@@ -70,6 +75,43 @@ def test_psnr():
     assert psnr(x, x) == float("inf")
     with pytest.raises(ValueError, match=r"wanted shape \(2,\), got \(1,\)"):
         psnr(x, x[:1])
+
+
+def test_guidance(quantised):
+    subject = load_subject(quantised.integers)
+    assert (subject.guidance(None), subject.guidance(1), subject.guidance(3.5)) == (2, 1, 3.5)
+    for classes, text in ((7, "has no null class, got 2"), (0, "has no classes, got 2")):
+        other = replace(subject, guided=False, null_class=classes)
+        assert other.guidance(None) == other.guidance(1) == 1
+        with pytest.raises(ValueError, match=rf"--guidance: wanted 1, as w8a8\.integers {text}"):
+            other.guidance(2.0)
+
+
+def test_a_folder_without_classes_or_decoder(tmp_path):
+    """Of diffusers, not square: sampled, compared and drawn as any other network."""
+    torch.manual_seed(1)
+    UNet2DModel(sample_size=(4, 6), in_channels=3, out_channels=3, block_out_channels=(8,),
+                layers_per_block=1, norm_num_groups=4, down_block_types=("DownBlock2D",),
+                up_block_types=("UpBlock2D",), add_attention=False).save_pretrained(tmp_path / "m")
+    subject = load_subject(tmp_path / "m")
+    assert (subject.name, subject.shape, subject.null_class) == ("m", (3, 4, 6), 0)
+    calls = reference_calls(subject, 2, seed=1, steps=4, guidance=None)
+    assert len(calls) == 4 and calls[0][2].tolist() == [0, 0]
+    assert cosines(subject, calls).worst == pytest.approx(1, abs=1e-6)
+    made, _ = generate(subject, None, tmp_path, 2, seed=1, steps=4, guidance=None, batch=2,
+                       tick=lambda *a: None)
+    assert made["images"].shape == (2, 3, 4, 6)
+    assert torch.equal(made["images"], to_images(made["latents"]))
+
+
+def test_a_file_that_lies_about_its_schedule(quantised, tmp_path):
+    read = load_checkpoint(quantised.integers, KINDS)
+    for schedule, text in (({"beta_end": 7}, r"beta_end: wanted 0\.\.1, got 7"), ({"x": 1}, "'x'"),
+                           ([1], "not: "), ({"num_train_timesteps": 1e3}, "wanted int, got 1000")):
+        lying = replace(read, training=read.training | {"noise_schedule": schedule})
+        tensor_file.save_checkpoint(tmp_path / "x.safetensors", lying)
+        with pytest.raises(ValueError, match=f"x.safetensors: wanted a noise schedule .*{text}"):
+            load_subject(tmp_path / "x.safetensors")
 
 
 def test_bad_files(files, quantised, tmp_path):

@@ -60,6 +60,24 @@ def test_the_layers_are_the_unconditional_model(norm):
         assert float((got - model(x, t).sample).abs().max()) <= 1e-13
 
 
+@pytest.mark.parametrize(("make", "shape"), [(unconditional, (3, 16, 8)),
+                                             (conditional, (4, 8, 8))])
+def test_class_embeddings_are_biases(make, shape):
+    """A model with embeddings of its own: another bias of every first convolution per class."""
+    options = {} if make is unconditional else {
+        "down_block_types": ("DownBlock2D",) * 2, "up_block_types": ("UpBlock2D",) * 2,
+        "mid_block_type": None}
+    model = make(num_class_embeds=5, **options)
+    real = lower(model, TIMESTEPS)
+    assert real.network.classes == 5
+    x, classes = draw(3, *shape), torch.tensor([4, 0, 2])
+    given = () if make is unconditional else (None,)
+    for entry, t in enumerate(TIMESTEPS):
+        wanted = model(x, t, *given, class_labels=classes).sample
+        got = Reference(real, dtype=torch.float64)(x, entry, classes)
+        assert float((got - wanted).abs().max()) <= 1e-13
+
+
 @pytest.mark.parametrize("norm", ["default", "scale_shift"])
 def test_zeros_at_the_bottom_and_right(norm):
     """downsample_padding 0: the network is turned, and so are the latent and the noise."""
@@ -87,6 +105,76 @@ def test_a_mirrored_network_runs_in_integers(tmp_path):
     cosine = torch.nn.functional.cosine_similarity(
         got.flatten(1), model(x[0], TIMESTEPS[0]).sample.flatten(1))
     assert float(cosine.min()) >= 0.995
+
+
+@pytest.mark.parametrize("options", [
+    {"only_cross_attention": True}, {"only_cross_attention": [True, False]},
+    {"transformer_layers_per_block": 2, "only_cross_attention": True},
+    {"mid_block_type": "UNetMidBlock2D", "only_cross_attention": True},
+    {"conv_in_kernel": 1, "conv_out_kernel": 1}])
+def test_attention_to_the_context_only(options):
+    """A constant that no attention layer is there for goes to the bias before it."""
+    model, contexts = conditional(**options), draw(3, 12)
+    real = lower(model, TIMESTEPS, contexts=contexts)
+    x, classes = draw(3, 4, 8, 8), torch.tensor([2, 0, 1])
+    for entry, t in enumerate(TIMESTEPS):
+        wanted = model(x, t, contexts[classes][:, None]).sample
+        got = Reference(real, dtype=torch.float64)(x, entry, classes)
+        assert float((got - wanted).abs().max()) <= 1e-13
+
+
+def test_class_embeddings_in_integers():
+    model = unconditional(num_class_embeds=3).float()
+    x, classes = [draw(3, 3, 16, 8).float() for _ in TIMESTEPS], torch.tensor([2, 0, 1])
+    real = lower(model, TIMESTEPS, formats=Formats(weight_bits=8, activation_bits=8))
+    _, integers = quantise(real, x, classes)
+    got, wanted = integers(x[1], 1, classes), model(x[1], TIMESTEPS[1], classes).sample
+    cosine = torch.nn.functional.cosine_similarity(got.flatten(1), wanted.flatten(1))
+    assert float(cosine.min()) >= 0.995
+    other = integers(x[1], 1, torch.tensor([0, 0, 1]))
+    assert not torch.equal(other[0], got[0]) and torch.equal(other[1:], got[1:])
+
+
+def on_meta(model):
+    return model.to("meta")
+
+
+def test_what_runs_is_found_out_without_numbers():
+    """A model of shapes that has to run is refused what the integer network has not."""
+    for model, contexts in ((conditional(), draw(3, 12)),
+                            (unconditional(num_class_embeds=5), None)):
+        real = lower(model, (1,), contexts=contexts)
+        shapes = lower(on_meta(model), (1,), runs=True,
+                       contexts=None if contexts is None else on_meta(contexts))
+        assert shapes.network == real.network
+
+
+@pytest.mark.parametrize(("make", "tokens", "text"), [
+    (lambda: conditional(), (3, 2, 12), "wanted one context token, got 2"),
+    (lambda: conditional(encoder_hid_dim=4, encoder_hid_dim_type="text_proj"), (3, 12),
+     "wanted encoder_hid_dim of None, got 4"),
+    (lambda: unconditional(down_block_types=("ResnetDownsampleBlock2D", "AttnDownBlock2D")), None,
+     r"wanted a residual block without resampling \(only networks of shapes have it\), got one"),
+    (lambda: unconditional(num_class_embeds=3, resnet_time_scale_shift="scale_shift"), None,
+     "wanted default beside class embeddings, which are biases in the core, got scale_shift"),
+])
+def test_what_does_not_run_is_only_counted(make, tokens, text):
+    model = on_meta(make())
+    contexts = None if tokens is None else torch.empty(tokens, device="meta")
+    assert lower(model, (1,), contexts=contexts).network.nodes
+    with pytest.raises(ValueError, match=text):
+        lower(model, (1,), contexts=contexts, runs=True)
+
+
+def test_without_a_context_cross_attention_is_to_the_pixels():
+    """As AudioLDM: what could take a context is given none, and as wide as the pixels."""
+    model = conditional(cross_attention_dim=[16, 32])
+    real = lower(model, TIMESTEPS)
+    assert any(n.layer.name.endswith("attn2.scores") for n in real.network.nodes)
+    x = draw(3, 4, 8, 8)
+    for entry, t in enumerate(TIMESTEPS):
+        got = Reference(real, dtype=torch.float64)(x, entry)
+        assert float((got - model(x, t, None).sample).abs().max()) <= 1e-13
 
 
 def test_cross_attention_to_one_token_is_a_constant():
@@ -144,6 +232,8 @@ def test_an_unconditional_model_runs_in_integers():
      r"wanted dual_cross_attention of False or None, got True"),
     (lambda: lower(unconditional(down_block_types=("ResnetDownsampleBlock2D", "AttnDownBlock2D")),
                    (1,)), r"wanted a residual block without resampling \(only networks of shapes"),
+    (lambda: lower(conditional(num_class_embeds=2), (1,), contexts=draw(2, 12)),
+     "wanted class embeddings or a class token, got both"),
     (lambda: lower(conditional(act_fn="gelu"), (1,), contexts=draw(2, 12)),
      r"wanted the activation SiLU"),
 ])
