@@ -45,6 +45,30 @@ LAYERS = {
 }
 
 
+# On n4: layer, tile rows and chunk words, latency. What few layers depend on: a chunk that is all
+# in the pipeline, short passes, parameters and second operands that a slow memory brings late.
+CORNERS = {
+    "short chunks": ({"op": "linear", "channels": (7,), "out_channels": 4, "height": 5,
+                      "width": 1, "act_bits": 3}, (2, 2), 10),
+    "short passes": ({"op": "conv1x1", "channels": (12,), "out_channels": 4, "height": 6,
+                      "width": 2, "act_bits": 8}, (1, 1), 1),
+    "late parameters": ({"op": "linear", "channels": (3,), "out_channels": 24, "height": 4,
+                         "width": 1}, (2, 1), 120),
+    "late second operands": ({"op": "linear", "channels": (3,), "out_channels": 8, "height": 22,
+                              "width": 1, "residual": "add"}, (11, 1), 120),
+    "late requests": ({"op": "linear", "channels": (4,), "out_channels": 40, "height": 4,
+                       "width": 1, "act_bits": 8, "residual": "add"}, (4, 1), 120),
+}
+
+
+def corner(label):
+    """Layer, tile plan and latency of one of `CORNERS`, on n4."""
+    options, cut, latency = CORNERS[label]
+    layer, config = make_layer(**options), config_by_name("n4")
+    tiles, = (t for t in candidates(layer, config) if (t.tile_rows, t.chunk_words) == cut)
+    return layer, tiles, latency
+
+
 def make(label):
     layer = make_layer(**LAYERS[label])
     scaled = Store(stages=StoreStages(row_scale=True))
@@ -61,6 +85,15 @@ def test_same_cycles_as_the_rtl(name, label, latency):
     assert (found.cycles, found.busy) == (measured["cycles"], measured["busy"])
     assert found.beats == {port: measured[f"{port}_beats"] for port in found.beats}
     assert stall_error(found, measured) <= STALL_GATE
+
+
+@pytest.mark.parametrize("label", CORNERS)
+def test_corners(label):
+    layer, tiles, latency = corner(label)
+    config = config_by_name("n4")
+    found = estimate(layer, config, tiles, MemoryTiming(latency=latency))
+    measured = counters(layer, config, MemoryModel(latency=latency), tiles)
+    assert (found.cycles, found.busy) == (measured["cycles"], measured["busy"])
 
 
 def test_bursts_as_short_as_the_time_between_them():

@@ -9,6 +9,8 @@ import pytest
 from amaranth.sim import Simulator
 
 from hqdm.cycles import timing
+from hqdm.cycles.model import MemoryTiming, estimate
+from hqdm.cycles.run import run
 from hqdm.rtl.bus.reader import AxiReader
 from hqdm.rtl.interfaces import DESCRIPTOR_LAYOUT, STEP_LAYOUT, WRITE_WORDS
 from hqdm.rtl.load.queue import ChunkQueue
@@ -20,7 +22,8 @@ from hqdm.rtl.store.parameters import GROUPS
 from hqdm.rtl.store.requantise import Requantise
 from hqdm.rtl.store.second import WORDS
 from hqdm.rtl.store.unit import AHEAD, StoreUnit
-from hqdm.spec import PRESETS
+from hqdm.sim.tests.test_estimator import CORNERS, LAYERS, corner, make
+from hqdm.spec import PRESETS, config_by_name
 from hqdm.spec.stages import STORE, by_name
 
 CONFIGS = pytest.mark.parametrize("config", PRESETS.values(), ids=list(PRESETS))
@@ -81,8 +84,52 @@ def test_store():
     assert (timing.SECOND_WORDS, timing.WRITE_WORDS) == (WORDS, WRITE_WORDS)
 
 
+# These decide nothing unless the ports share a bandwidth (TAKEN, WRITE_WORDS), or never, as
+# something else always takes longer (NEXT, STORE_REQUEST). NEXT and WRITE_WORDS are compared with
+# the RTL's own.
+HIDDEN = {"NEXT", "TAKEN", "WRITE_WORDS", "STORE_REQUEST"}
+CASES = [(make(label), config_by_name(name), None, latency) for label in LAYERS
+         for name, latency in (("n4", 100), ("n8", 10))]
+CASES += [(layer, config_by_name("n4"), tiles, latency)
+          for layer, tiles, latency in map(corner, CORNERS)]
+CONSTANTS = [name for name, value in vars(timing).items()
+             if name.isupper() and type(value) is int and name != "NEVER"
+             and name not in ("STORE_LATENCY", "DESCRIPTOR_BITS", "STEP_BITS")]
+
+
+def confirmed():
+    """What sim/tests/test_estimator.py holds to the RTL: cycles and stalls of its layers."""
+    run.cache_clear()
+    found = [estimate(layer, config, tiles, MemoryTiming(latency=latency))
+             for layer, config, tiles, latency in CASES]
+    return [(each.cycles, each.stalls) for each in found]
+
+
+@pytest.fixture(scope="module")
+def right():
+    return confirmed()
+
+
+@pytest.mark.parametrize("name", CONSTANTS)
+def test_no_constant_is_free(monkeypatch, right, name):
+    """One more or one less changes a layer that the RTL confirms."""
+    value = getattr(timing, name)
+    changed = []
+    for other in (value + 1, value - 1):
+        for module in [m for key, m in sys.modules.items() if key.startswith("hqdm.cycles.")]:
+            if name in vars(module):
+                monkeypatch.setattr(module, name, other)
+        try:
+            changed.append(confirmed() != right)
+        except IndexError:      # more beats taken than there are
+            changed.append(True)
+    monkeypatch.undo()
+    run.cache_clear()
+    assert any(changed) == (name not in HIDDEN)
+
+
 def test_the_model_starts_without_amaranth_and_torch():
     code = ("import sys, hqdm.cycles.model; "
             "print([m for m in ('amaranth', 'torch') if m in sys.modules])")
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert run.stdout.strip() == "[]"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == "[]"
