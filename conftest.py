@@ -1,4 +1,4 @@
-"""Options of the simulations: how many random layers the sweep takes per configuration."""
+"""Options of long tests: how many random layers per configuration, how long altered files."""
 
 import os
 
@@ -15,3 +15,5 @@ def pytest_addoption(parser: pytest.Parser) -> None:
                     help=f"random layers per configuration (default {RANDOM_LAYERS})")
     group.addoption("--random-seed", type=int, default=0, metavar="S",
                     help="first seed of the random layers (default 0)")
+    group.addoption("--fuzz-seconds", type=float, default=3600.0, metavar="S",
+                    help="time for altered files of every format, with -m slow (default 3600)")

@@ -18,7 +18,7 @@ from hqdm.firmware.device.modes import Mode
 from hqdm.firmware.device.progress import SampleProgress
 from hqdm.firmware.device.runner import DeviceNetwork
 from hqdm.firmware.device.session import DeviceSampler, added, summary
-from hqdm.firmware.device.state import SamplingState, StepRecord
+from hqdm.firmware.device.state import Run, SamplingState, StepRecord
 from hqdm.firmware.device.transport import Transport
 from hqdm.kit.files import is_plain
 from hqdm.learn.evaluation.subjects import Subject
@@ -72,12 +72,15 @@ def draw(subject: Subject, autoencoder: Any, output: Path, labels: list[int], *,
                          f"{subject.kind}")
     program = compile_network(subject.integers, config, *place)
     backend = "rtl" if transport is None else "uio"
+    calls = 1 if guidance == 1 else 2
+    run = Run(images=len(labels), steps=steps, calls=calls, nodes=len(program.nodes),
+              compared={"none": 0, "outputs": 1, "layers": len(program.nodes)}[compare],
+              shape=subject.shape)
     state = SamplingState(beside(output, "state"), ({"backend": backend} if transport else {}) | {
         "model": subject.digest, "config": asdict(config), "memory_latency": memory_latency,
         "abi": config.hash, "compare": compare, "steps": steps, "guidance": guidance,
-        "seed": seed, "classes": labels})
+        "seed": seed, "classes": labels}, run)
     try:
-        calls = 1 if guidance == 1 else 2
         opened = ([open_device(program, memory_latency) for _ in range(min(devices, calls))]
                   if transport is None else [reset_device(program, transport)])
         comparisons = [Comparison(device, compare, beside(output, "mismatch"))
@@ -102,8 +105,8 @@ def draw(subject: Subject, autoencoder: Any, output: Path, labels: list[int], *,
             "guidance": guidance, "seed": seed, "images": len(labels),
             "classes": labels if subject.null_class else [],
             "seconds": time.monotonic() - begun, "output": str(output), "compare": compare,
-            "memory_latency": memory_latency} | summary(program, state.records, steps) | {
-            "first_mismatch": first}
+            "memory_latency": memory_latency, "steps_resumed": state.resumed} | summary(
+                program, state.records, steps) | {"first_mismatch": first}
 
 
 def measured(records: Sequence[StepRecord], backend: str, config: Config) -> Measured:

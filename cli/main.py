@@ -109,6 +109,8 @@ def _run(words: list[str]) -> int:
         return _fail(str(error))
     except (ValueError, TypeError, RuntimeError) as error:
         return _fail(str(error))
+    except MemoryError as error:
+        return _fail(f"not enough memory {error}".strip())
     except ModuleNotFoundError as error:
         text = what_to_install(error.name or "", words[0])
         if text is None:

@@ -156,11 +156,20 @@ def sample(
     print_values({"model": model.name} | result, as_json)
     if backend in ON_DEVICE and not as_json:
         print(f"mismatches {result['mismatches']} in {result['layers_compared']} layers of all "
-              f"steps; cycles per step {max(result['cycles_per_step']):,}")
+              f"steps; cycles per step {max(result['cycles_per_step']):,}"
+              f"{_resumed(result['steps_resumed'], compare)}")
         if report is not None:
             print(f"wrote {report}")
     if result["first_mismatch"]:
         raise RuntimeError(f"golden and the core differ: {result['first_mismatch']}")
+
+
+def _resumed(steps: int, compare: str) -> str:
+    """What the last line adds where an earlier run did some of the steps."""
+    if not steps:
+        return ""
+    return f"; {steps} steps of an earlier run" + (
+        "" if compare == "none" else ", whose noise golden confirms")
 
 
 def _check(n: int, seed: int, columns: int | None, memory_latency: int, devices: int) -> None:

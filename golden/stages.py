@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from hqdm.golden.carrier import MAX_EXPONENT
 from hqdm.golden.parameters import MAX_MULTIPLIER, Parameters
 from hqdm.kit.check import check_int, check_range, check_tensor
 from hqdm.spec import Layer
@@ -104,6 +105,8 @@ class LayerParameters:
         t, name, stages = layer.timesteps, layer.name, layer.load.stages
         check_tensor(f"{name}: source_exponents", self.source_exponents, torch.int64,
                      (t, len(layer.load.channels)))
+        check_range(f"{name}: source_exponents", self.source_exponents, -MAX_EXPONENT,
+                    MAX_EXPONENT)
         check_tensor(f"{name}: bias", self.bias, torch.int16,
                      (t, layer.store.stages.classes, layer.multiply.out_channels))
         for what, there, wanted, width in (

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hqdm.kit.check import check_dtype
 from hqdm.spec.fixed import check_bits
 
 
@@ -23,8 +24,10 @@ def pack(values: Tensor, bits: int) -> Tensor:
 
 
 def unpack(packed: Tensor, bits: int, shape: Sequence[int]) -> Tensor:
-    """The int8 tensor of `shape` that `pack` was given; ValueError if the size does not fit."""
+    """The int8 tensor of `shape` that `pack` was given; TypeError for another dtype, ValueError
+    if the size does not fit."""
     count = prod(shape)
+    check_dtype("unpacking", packed, torch.uint8)
     if packed.numel() != -(-count * bits // 8):
         raise ValueError(f"unpacking: wanted {-(-count * bits // 8)} bytes for {count} values of "
                          f"{bits} bits, got {packed.numel()}")

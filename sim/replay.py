@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import torch
 
-from hqdm.firmware.device.reproduce import load_reproducer
+from hqdm.firmware.device.reproducer import load_reproducer
 from hqdm.sim.compare_layer import Backend, make_transport
 
 
@@ -27,7 +27,8 @@ def replay_file(path: Path, backend: Backend, memory_latency: int = 40) -> dict[
         "layer": found.layer, "config": found.config.name, "backend": backend,
         "outputs": output.numel(), "mismatches": int((output != found.expected).sum()),
         "recorded": int((found.got != found.expected).sum()),
-        "same_as_recorded": torch.equal(output, found.got), "altered": found.about["altered"]}
+        "same_as_recorded": torch.equal(output, found.got),
+        "altered": tuple(found.about["altered"])}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -39,7 +40,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         result = replay_file(options.file, cast(Backend, options.backend), options.memory_latency)
-    except (ValueError, OSError, RuntimeError) as error:
+    except (ValueError, TypeError, OSError, RuntimeError, MemoryError) as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     print(json.dumps(result))

@@ -126,7 +126,8 @@ class Network:
             gathered |= {h.output: () for h in self.host if h.source == node.output}
         for host in self.host:
             self._check_host(host, known, gathered)
-        if self.output not in gathered or self.input not in known:
+        if not self.nodes or self.output not in gathered or not {
+                self.input, self.output} <= set(known):
             raise ValueError(f"network {self.name}: wanted input {self.input!r} and output "
                              f"{self.output!r} among its tensors")
 
@@ -158,7 +159,7 @@ class Network:
                     gathered: dict[str, tuple[Statistic, ...]]) -> None:
         layer, load = node.layer, node.layer.load
         for name in node.reads:
-            if name not in gathered:
+            if name not in gathered or name not in known:
                 raise ValueError(f"{layer.name}: wanted a tensor that is already written, got "
                                  f"{name!r}")
         if node.output in gathered or node.output not in known:

@@ -12,7 +12,7 @@ FOLDERS = ("spec", "kit", "golden", "rtl", "learn", "cycles", "firmware", "fpga"
 ACROSS = """
 cli/interrupted cli/sample_rtl cli/your_own_model firmware/catalogue/configurations
 firmware/device/base firmware/device/shipped formal/command formal/methods formal/properties
-fpga/interrupt golden/store/stages imports layout learn/evaluation/sensitivity
+fpga/interrupt fuzz/files golden/store/stages imports layout learn/evaluation/sensitivity
 rtl/load/hadamard_cells sim/accumulator sim/array sim/cells sim/core sim/device sim/edges
 sim/estimator sim/faults sim/hadamard sim/icarus sim/layer_command sim/lint sim/quantiser
 sim/random_layers sim/store wheel
@@ -33,7 +33,7 @@ formal/frames formal/harness formal/properties/arithmetic formal/properties/bus
 formal/properties/cells formal/properties/layers formal/properties/queues formal/properties/store
 formal/properties/tokens formal/properties/weights formal/reach formal/states fpga/area fpga/chart
 fpga/devices fpga/place golden/arithmetic/exact golden/arithmetic/statistics golden/load/prepare
-golden/stages golden/store/bias golden/store/gate golden/store/inputs kit/check
+golden/stages golden/store/bias golden/store/gate golden/store/inputs
 learn/calibration/approximate learn/calibration/integers learn/calibration/normalise
 learn/calibration/quantisers learn/calibration/ranges learn/calibration/real
 learn/calibration/reference learn/calibration/source learn/data/pickles learn/data/sources
@@ -41,13 +41,13 @@ learn/data/tree learn/diffusion/files learn/diffusion/presets learn/evaluation/d
 learn/evaluation/images learn/evaluation/inception learn/evaluation/neighbours
 learn/evaluation/report learn/qat/agreement learn/qat/calibrate learn/qat/rule learn/qat/trace
 learn/train/autoencoder learn/train/batches learn/train/interrupt learn/train/losses
-learn/train/options learn/train/report learn/train/state learn/train/unet rtl/bus/burst_log
-rtl/core rtl/interfaces rtl/load/beat rtl/load/butterfly rtl/load/requests rtl/load/sequence
-rtl/load/walk rtl/load/writer rtl/multiply/accumulator rtl/multiply/array rtl/multiply/countdown
-rtl/multiply/loops rtl/multiply/operands rtl/multiply/sequencer rtl/store/lanes
-rtl/store/parameters rtl/store/requests rtl/store/second sim/beats sim/cocotb_transport
-sim/compare_layer sim/load_case sim/measure sim/replay sim/runtime/build sim/runtime/device
-sim/store_case sim/streams sim/transport sim/verilator spec/loop_nest
+learn/train/options learn/train/report learn/train/unet rtl/bus/burst_log rtl/core rtl/interfaces
+rtl/load/beat rtl/load/butterfly rtl/load/requests rtl/load/sequence rtl/load/walk rtl/load/writer
+rtl/multiply/accumulator rtl/multiply/array rtl/multiply/countdown rtl/multiply/loops
+rtl/multiply/operands rtl/multiply/sequencer rtl/store/lanes rtl/store/parameters
+rtl/store/requests rtl/store/second sim/beats sim/cocotb_transport sim/compare_layer sim/load_case
+sim/measure sim/replay sim/runtime/build sim/runtime/device sim/store_case sim/streams
+sim/transport sim/verilator spec/loop_nest
 """
 
 

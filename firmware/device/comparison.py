@@ -145,6 +145,9 @@ class Comparison:
         parts = [f"the core's layer {found.layer} differs on its own operands",
                  *found.about["altered"]]
         if self.reproducer is not None:
-            found.save(self.reproducer)
-            parts.append(f"python -m hqdm.sim.replay {self.reproducer} runs it again")
+            try:
+                found.save(self.reproducer)
+                parts.append(f"python -m hqdm.sim.replay {self.reproducer} runs it again")
+            except ValueError as error:     # larger than a file may be
+                parts.append(f"it was not kept: {error}")
         return "; ".join(parts)

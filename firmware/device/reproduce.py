@@ -1,13 +1,6 @@
-"""One layer of the core that differed from golden, as a file.
+"""One layer of the core that differed from golden, found and kept as a `Reproducer`."""
 
-A reproducer holds every byte the layer read: descriptor, step table, biases, multipliers, weights
-and operands as they were in device memory, and beside them what golden expected and what came.
-`python -m hqdm.sim.replay FILE --backend rtl|golden` runs it again.
-"""
-
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
-from typing import Any
+from dataclasses import asdict, replace
 
 import numpy as np
 import torch
@@ -15,77 +8,13 @@ from torch import Tensor
 
 from hqdm.firmware.compile.network import NodeProgram
 from hqdm.firmware.compile.program import CONSTANTS, LayerProgram
-from hqdm.firmware.device.driver import Driver
-from hqdm.firmware.device.layer import SLOWEST, Operands, read_tensor
+from hqdm.firmware.device.layer import Operands
+from hqdm.firmware.device.reproducer import MAX_MEMORY, Reproducer
 from hqdm.firmware.device.runner import DeviceNetwork
 from hqdm.firmware.device.transport import Transport
 from hqdm.golden.layer import run_layer
-from hqdm.kit.tensor_file import Checkpoint, load_checkpoint, save_checkpoint
-from hqdm.spec import Config
 from hqdm.spec.descriptor import Descriptor, StepEntry
 from hqdm.spec.field import Structure
-
-KIND = "reproducer"
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Reproducer:
-    """A layer with everything it read.
-
-    Members
-    -------
-    layer: name of the core's layer (of a product, the head).
-    config, memory_bytes: of the device.
-    descriptor, output: byte addresses; all addresses are as if the memory began at 0.
-    timestep: what the register TIMESTEP held.
-    cycles: estimate of the tile plan.
-    pieces: address and bytes of everything the layer reads.
-    expected, got: int16 (O, H, W), golden's output on these operands and the device's.
-    about: descriptor fields, the layer's description, and `altered`: constants in device memory
-        that are not what was written there.
-    """
-
-    layer: str
-    config: Config
-    memory_bytes: int
-    descriptor: int
-    output: int
-    timestep: int
-    cycles: int
-    pieces: tuple[tuple[int, bytes], ...]
-    expected: Tensor
-    got: Tensor
-    about: dict[str, Any]
-
-    def save(self, path: Path) -> None:
-        """Write atomically."""
-        plain = {name: getattr(self, name) for name in (
-            "layer", "memory_bytes", "descriptor", "output", "timestep", "cycles")}
-        tensors = {"expected": self.expected, "got": self.got} | {
-            f"at {address}": torch.from_numpy(np.frombuffer(data, np.uint8).copy())
-            for address, data in self.pieces}
-        save_checkpoint(path, Checkpoint(
-            kind=KIND, architecture=plain | {"config": asdict(self.config)}, tensors=tensors,
-            training=self.about))
-
-    def replay(self, transport: Transport) -> Tensor:
-        """Run the layer on a fresh device: what it writes, int16 (O, H, W)."""
-        driver = Driver(transport, self.config)
-        for address, data in self.pieces:
-            transport.write_memory(address, data)
-        driver.execute(self.descriptor, self.timestep, SLOWEST * self.cycles)
-        return read_tensor(transport, self.config, self.output, *self.expected.shape)
-
-
-def load_reproducer(path: Path) -> Reproducer:
-    """The reproducer in `path`; FileNotFoundError or ValueError if there is none."""
-    read = load_checkpoint(path, KIND)
-    plain = read.architecture
-    pieces = tuple((int(name.removeprefix("at ")), data.numpy().tobytes())
-                   for name, data in read.tensors.items() if name.startswith("at "))
-    return Reproducer(**plain | {"config": Config(**plain["config"])}, pieces=pieces,
-                      expected=read.tensors["expected"], got=read.tensors["got"],
-                      about=read.training)
 
 
 def capture(device: DeviceNetwork, node: NodeProgram) -> Reproducer | None:
@@ -120,12 +49,19 @@ def _snapshot(device: DeviceNetwork, node: NodeProgram, program: LayerProgram, e
         for name, address, size in program.places if name != "output")
     return Reproducer(
         layer=program.layer.name, config=program.config,
-        memory_bytes=device.program.memory.total_bytes,
+        memory_bytes=_memory_bytes(device, program),
         descriptor=program.descriptor_address - base, output=program.output - base,
         timestep=device.entry(node), cycles=program.plan.cycles, pieces=pieces,
         expected=expected, got=got,
-        about={"fields": asdict(program.descriptor), "description": asdict(program.layer),
+        about={"fields": asdict(program.descriptor.moved(-base)),
+               "description": asdict(program.layer),
                "altered": altered_constants(program, device.transport)})
+
+
+def _memory_bytes(device: DeviceNetwork, program: LayerProgram) -> int:
+    """Of the device, or where that is more than a file may ask for, up to the layer's end."""
+    total = device.program.memory.total_bytes
+    return total if total <= MAX_MEMORY else program.end - device.transport.memory_base
 
 
 def _moved(piece: str, image: bytes, base: int) -> bytes:

@@ -74,16 +74,32 @@ class DeviceSampler:
 
     def _predict(self, latents: Tensor, timestep: Tensor, labels: Tensor) -> Tensor:
         """Noise (B, L, H, W), row by row on the device, or from the state."""
+        entry = self.entries[int(timestep)]
         known = self.state.find(self.image, self.step, latents[0])
         if known is not None:
+            self._verify(known, latents, entry, labels)
             self.progress.skip()
             return known
-        entry = self.entries[int(timestep)]
         calls = self._calls(latents, entry, labels.tolist())
         network = self.comparisons[0].device.program.network
         noise = torch.stack([network.decode(call.noise) for call in calls])
         self.state.add(self._record(calls), latents[0], noise)
         return noise
+
+    def _verify(self, noise: Tensor, latents: Tensor, entry: int, labels: Tensor) -> None:
+        """ValueError unless golden computes what the state says that the core did.
+
+        A state is a file, and no file proves that the core ran; that nothing differed is only said
+        of what golden confirms.
+        """
+        record = self.state.records[self.image * self.state.run.steps + self.step]
+        if not record.layers_compared or record.mismatches:
+            return
+        wanted = self.comparisons[0].device.program.network(latents, entry, labels)
+        if not torch.equal(noise, wanted):
+            raise ValueError(f"{self.state.path}: wanted the noise that golden computes for image "
+                             f"{self.image}, step {self.step}, which did not differ, got another; "
+                             f"remove the file to start again")
 
     def _calls(self, latents: Tensor, entry: int, labels: Sequence[int]) -> list[Call]:
         """Call i on device i modulo their number; each device's in turn."""

@@ -7,14 +7,14 @@ import torch
 from torch import Tensor
 
 from hqdm.golden.arithmetic.statistics import Statistics, gather
-from hqdm.golden.carrier import Carrier
+from hqdm.golden.carrier import MAX_EXPONENT, Carrier
 from hqdm.golden.load.operands import check_timestep, load_operands
 from hqdm.golden.load.prepare import prepare
 from hqdm.golden.multiply.convolution import partial_sums
 from hqdm.golden.multiply.product import product_sums
 from hqdm.golden.stages import LayerParameters
 from hqdm.golden.store.outputs import store_staged
-from hqdm.kit.check import check_dtype, check_range
+from hqdm.kit.check import check_dtype, check_range, check_tensor
 from hqdm.spec import Layer, Network, Node
 from hqdm.spec.fixed import CARRIER
 
@@ -41,7 +41,7 @@ class IntegerNetwork:
 
     Raises
     ------
-    ValueError: parameters that do not fit the nodes.
+    TypeError, ValueError: parameters that do not fit the nodes.
     """
 
     network: Network
@@ -53,7 +53,10 @@ class IntegerNetwork:
         if len(self.layers) != len(nodes):
             raise ValueError(f"network {self.network.name}: wanted {len(nodes)} layers, got "
                              f"{len(self.layers)}")
-        check_dtype("input_exponent", self.input_exponent, torch.int64)
+        for node, layer in zip(nodes, self.layers, strict=True):
+            layer.check(node.layer)
+        check_tensor("input_exponent", self.input_exponent, torch.int64, (self.network.timesteps,))
+        check_range("input_exponent", self.input_exponent, -MAX_EXPONENT, MAX_EXPONENT)
 
     def __call__(self, latents: Tensor, timestep: int, classes: Tensor | None = None) -> Tensor:
         """Noise, float32 (B, C, H, W), for float `latents`: `encode`, `run`, `decode`."""

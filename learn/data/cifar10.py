@@ -67,7 +67,9 @@ def load_cifar10(folder: Path, split: Split = "train", cache: Path | None = None
         raise FileNotFoundError(f"{folder}: no such data folder")
     tree = open_tree(folder)
     stored = cache_root(cache) / "data" / f"cifar10-{split}-{_key(tree)}.safetensors"
-    if (kept := load_if_whole(stored, "images")) is not None:
+    if (kept := load_if_whole(stored, "images", {
+            "images": (torch.uint8, (None, 3, SIZE, SIZE)), "labels": (torch.int64, (None,))}
+            )) is not None and _labelled(kept.tensors):
         return Dataset(kept.tensors["images"], kept.tensors["labels"])
     found = (read_batches(tree, split, SIZE) or read_sheets(tree, split, SIZE)
              or read_folders(tree, split, SIZE, CLASSES))
@@ -82,11 +84,20 @@ def _key(tree: Tree) -> str:
     return hashlib.sha256("\n".join(tree.stamps()).encode()).hexdigest()[:16]
 
 
+def _labelled(tensors: dict[str, Tensor]) -> bool:
+    """Whether every image has a label of the classes."""
+    labels = tensors["labels"]
+    return len(labels) == len(tensors["images"]) > 0 and bool(
+        ((labels >= 0) & (labels < len(CLASSES))).all())
+
+
 def _checked(folder: Path, split: str, found: Arrays, stored: Path) -> Dataset:
     images, labels = torch.from_numpy(found.images), torch.from_numpy(found.labels)
     if len(images) != len(labels):
         raise ValueError(f"{folder}: wanted as many {split} labels as images, got {len(labels)} "
                          f"labels and {len(images)} images")
+    if not len(labels):
+        raise ValueError(f"{folder}: wanted at least one {split} image, got none")
     if int(labels.min()) < 0 or int(labels.max()) >= len(CLASSES):
         raise ValueError(f"{folder}: wanted labels 0..{len(CLASSES) - 1}, got "
                          f"{int(labels.min())}..{int(labels.max())}")

@@ -1,9 +1,13 @@
 """Files of a folder or of a tar archive, by path."""
 
+import lzma
+import struct
 import tarfile
+import zlib
 from pathlib import Path
 
 ARCHIVES = (".tgz", ".tar.gz", ".tar")
+MAX_BYTES = 1 << 30     # of all files of an archive: CIFAR-10 has 186 million
 
 
 class Tree:
@@ -41,15 +45,22 @@ class Archive(Tree):
 
     def _unpack(self) -> dict[str, bytes | None]:
         files: dict[str, bytes | None] = {}
+        room = MAX_BYTES
         try:
             with tarfile.open(self.root) as archive:
                 for member in archive:
+                    room -= member.size
+                    if room < 0:
+                        raise ValueError(f"one of more than {MAX_BYTES} bytes")
                     content = archive.extractfile(member) if member.isfile() else None
                     if content is not None:
                         files[member.name] = content.read()
-        except (tarfile.TarError, EOFError, OSError) as error:
+        # what tarfile and the decompressors raise depends on where a file is wrong
+        except (ArithmeticError, AttributeError, EOFError, LookupError, MemoryError, OSError,
+                RecursionError, TypeError, ValueError, lzma.LZMAError, struct.error,
+                tarfile.TarError, zlib.error) as error:
             raise ValueError(f"{self.root}: wanted a tar archive, got "
-                             f"{' '.join(str(error).split())}") from error
+                             f"{' '.join(str(error).split())[:200]}") from error
         return files
 
     def read(self, name: str) -> bytes:

@@ -1,5 +1,6 @@
 """Models to and from their checkpoint files."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -7,11 +8,12 @@ import torch
 from diffusers import AutoencoderKL
 from torch import Tensor
 
-from hqdm.kit.tensor_file import Checkpoint, load_checkpoint, load_state, save_checkpoint
+from hqdm.kit.tensor_file import Checkpoint, load_checkpoint, module_of, save_checkpoint
 from hqdm.learn.diffusion.autoencoder import make_autoencoder
 from hqdm.learn.diffusion.folder import PICTURES, load_autoencoder_folder
 from hqdm.learn.diffusion.presets import AutoencoderPreset, UNetPreset
 from hqdm.learn.diffusion.unet import ClassConditionalUNet, make_unet
+from hqdm.spec.plain import from_plain
 
 DECODER_ONLY = ("decoder.", "post_quant_conv.")
 
@@ -40,15 +42,8 @@ def load_unet(path: Path) -> ClassConditionalUNet:
 
 def unet_of(path: Path, checkpoint: Checkpoint) -> ClassConditionalUNet:
     """As `load_unet`, of a checkpoint that has been read from `path`."""
-    fields = checkpoint.architecture
-    try:
-        preset = UNetPreset(**fields | {"channels": tuple(fields["channels"]),
-                                        "attention": tuple(fields["attention"])})
-    except (TypeError, KeyError) as error:
-        raise ValueError(f"{path}: another architecture: {error}") from error
-    model = make_unet(preset)
-    load_state(model, checkpoint.tensors, str(path))
-    return model.eval()
+    preset = from_plain(UNetPreset, checkpoint.architecture, f"{path}: another architecture: ")
+    return module_of(lambda: make_unet(preset), checkpoint.tensors, str(path)).eval()
 
 
 def save_autoencoder(
@@ -76,18 +71,33 @@ def load_autoencoder(path: Path) -> AutoencoderKL:
 
 def autoencoder_of(path: Path, checkpoint: Checkpoint) -> AutoencoderKL:
     """As `load_autoencoder`, of a checkpoint that has been read from `path`."""
+    where = f"{path}: another architecture: "
     fields = dict(checkpoint.architecture)
-    try:
-        scaling_factor, decoder_only = fields.pop("scaling_factor"), fields.pop("decoder_only")
-        preset = AutoencoderPreset(**fields | {"channels": tuple(fields["channels"])})
-    except (TypeError, KeyError) as error:
-        raise ValueError(f"{path}: another architecture: {error}") from error
-    model = make_autoencoder(preset)
-    if decoder_only:
-        del model.encoder, model.quant_conv
-    load_state(model, checkpoint.tensors, str(path))
-    model.register_to_config(scaling_factor=scaling_factor)
+    scale = from_plain(_Scale, {n: fields.pop(n) for n in ("scaling_factor", "decoder_only")
+                                if n in fields}, where)
+    preset = from_plain(AutoencoderPreset, fields, where)
+
+    def make() -> AutoencoderKL:
+        model = make_autoencoder(preset)
+        if scale.decoder_only:
+            del model.encoder, model.quant_conv
+        return model
+
+    model = module_of(make, checkpoint.tensors, str(path))
+    model.register_to_config(scaling_factor=scale.scaling_factor)
     return model.eval().requires_grad_(False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Scale:
+    """What the header of an autoencoder holds beside its preset."""
+
+    scaling_factor: float
+    decoder_only: bool
+
+    def __post_init__(self) -> None:
+        if self.scaling_factor <= 0:
+            raise ValueError(f"scaling_factor: wanted more than 0, got {self.scaling_factor}")
 
 
 def load_decoder(path: Path | None, channels: int) -> tuple[Any | None, str]:

@@ -1,9 +1,44 @@
 """Sizes of the float models by name."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, TypeVar
 
+from hqdm.spec.plain import shown
+
+MAX_LEVELS = 16         # of a UNet or an autoencoder, and layers of a level
+MAX_SIZE = 1 << 16      # of anything else that is counted
 UNET_CLASSES = ("UNet2DConditionModel", "UNet2DModel")      # of diffusers, that are understood
+
+
+def check_sizes(where: str, fields: Mapping[str, Any]) -> None:
+    """ValueError for fields of a model that no model has: they would take hours or all memory.
+
+    Numbers are at most MAX_SIZE, lists and numbers of layers at most MAX_LEVELS long.
+    """
+    for name, value in fields.items():
+        for number in _numbers(value):
+            most = MAX_LEVELS if name == "blocks" or "layers" in name else MAX_SIZE
+            if abs(number) > most:
+                raise ValueError(f"{where}{shown(name)[1:-1]}: wanted at most {most}, got "
+                                 f"{shown(number)}")
+        if isinstance(value, list | tuple) and len(value) > MAX_LEVELS:
+            raise ValueError(f"{where}{shown(name)[1:-1]}: wanted at most {MAX_LEVELS} levels, got "
+                             f"{len(value)}")
+
+
+def _numbers(value: Any) -> list[int]:
+    if isinstance(value, list | tuple):
+        return [number for item in value[:MAX_LEVELS] for number in _numbers(item)]
+    return [value] if type(value) is int else []
+
+
+def check_positive(where: str, fields: Mapping[str, Any]) -> None:
+    """ValueError unless these fit `check_sizes` and all numbers are 1 or more."""
+    check_sizes(where, fields)
+    for name, value in fields.items():
+        if min(_numbers(value), default=1) < 1 or value == ():
+            raise ValueError(f"{where}{name}: wanted 1 or more, got {shown(value)}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,6 +54,9 @@ class AutoencoderPreset:
     latent_channels: int
     size: int
     groups: int
+
+    def __post_init__(self) -> None:
+        check_positive("autoencoder preset: ", asdict(self))
 
     @property
     def latent_size(self) -> int:
@@ -49,6 +87,12 @@ class UNetPreset:
     classes: int
     latent_channels: int
     latent_size: int
+
+    def __post_init__(self) -> None:
+        check_positive("unet preset: ", asdict(self))
+        if len(self.channels) != len(self.attention):
+            raise ValueError(f"unet preset: wanted attention of {len(self.channels)} levels, got "
+                             f"{len(self.attention)}")
 
     def to_dict(self) -> dict[str, Any]:
         """The fields, as JSON holds them."""

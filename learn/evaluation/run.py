@@ -4,6 +4,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from math import isfinite
@@ -24,6 +25,7 @@ from hqdm.learn.evaluation.images import Tensors, extract, generate
 from hqdm.learn.evaluation.metrics import frechet_distance, inception_score, kernel_distance
 from hqdm.learn.evaluation.neighbours import NEIGHBOURS, precision_recall
 from hqdm.learn.evaluation.subjects import Subject, load_subject
+from hqdm.spec.plain import parse_object
 
 COVERED = 10_000        # most images of a set that precision and recall look at
 Say = Callable[[str, int, int], None]
@@ -122,7 +124,8 @@ def scores(real: Tensors, fake: Tensors, device: str = "cpu") -> dict[str, Any]:
 def kept_scores(path: Path, real: Tensors, fake: Tensors, device: str) -> dict[str, Any]:
     """`scores`, kept in `path`."""
     if path.is_file():
-        return json.loads(path.read_text())
+        with suppress(ValueError):      # a damaged file is made again
+            return parse_object(path.read_bytes(), str(path))
     found = scores(real, fake, device)
     write_atomically(path, json.dumps(found))
     return found

@@ -24,6 +24,7 @@ from hqdm.learn.qat.export import quantised_of
 from hqdm.learn.qat.methods import Method
 from hqdm.learn.qat.teacher import context_of, folder_teacher
 from hqdm.learn.qat.teacher import predict as unet_noise
+from hqdm.learn.qat.timestep import check_schedule
 from hqdm.spec.plain import from_plain, to_plain
 
 KINDS = ("unet", "quantised", "integers")
@@ -136,7 +137,7 @@ def _folder(path: Path, device: str) -> Subject:
 
 def _quantised(path: Path, read: Checkpoint, device: str) -> Subject:
     student, tokens = quantised_of(path, read)
-    config = read.architecture["config"]
+    config, recipe = read.architecture["config"], read.training.get("recipe")
     own = config.get("num_class_embeds") or 0
     model, rows = student.model.to(device), None if tokens is None else tokens.to(device)
 
@@ -148,7 +149,7 @@ def _quantised(path: Path, read: Checkpoint, device: str) -> Subject:
     null, guided = _classes(own if tokens is None else len(tokens), read.training)
     about = {"method": Method(**read.architecture["method"]).label,
              "iterations": read.training.get("iterations"),
-             "seed": read.training.get("recipe", {}).get("seed"),
+             "seed": recipe.get("seed") if isinstance(recipe, dict) else None,
              "seconds": read.training.get("seconds")}
     return Subject(path.stem, read.kind, read.digest[:16], predict,
                    (int(config["in_channels"]), height, width), null, guided,
@@ -179,10 +180,13 @@ def sampled_like(subject: Subject) -> dict[str, Any]:
 
 
 def _integers(path: Path, read: Checkpoint, device: str) -> Subject:
-    network, about = network_of(read)
+    network, about = network_of(read, path)
     if "schedule" not in about:
         raise ValueError(f"{path}: wanted the timesteps of the network's tables, got none")
-    schedule = tuple(int(t) for t in about["schedule"])
+    schedule = check_schedule(f"{path}: schedule", about["schedule"])
+    if len(schedule) != network.network.timesteps:
+        raise ValueError(f"{path}: wanted {network.network.timesteps} timesteps, as the tables "
+                         f"have, got {len(schedule)}")
     entry = {t: index for index, t in enumerate(schedule)}
 
     def predict(latents: Tensor, timestep: Tensor, labels: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from hqdm.kit.files import write_atomically
+from hqdm.kit.tensor_file import one_line
 from hqdm.learn.qat.calibrate import check_schedule
 from hqdm.learn.qat.convert import Quantised
 from hqdm.learn.qat.lora import TrainedWeight
@@ -235,8 +236,9 @@ class Distillation:
         if identity != self.identity:
             raise ValueError(f"{path}: wanted a checkpoint of {self.identity}, got one of "
                              f"{identity}")
-        with torch.no_grad():
-            for name, parameter in self._trained().items():
-                parameter.copy_(state["parameters"][name])
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.iteration, self.losses = state["iteration"], state["losses"]
+        with one_line(f"{path}: wanted a whole checkpoint of a distillation"):
+            with torch.no_grad():
+                for name, parameter in self._trained().items():
+                    parameter.copy_(state["parameters"][name])
+            self.optimiser.load_state_dict(state["optimiser"])
+            self.iteration, self.losses = int(state["iteration"]), list(state["losses"])

@@ -1,8 +1,10 @@
 """The quantised network as a file: packed integers, scales, rules; and back, bit for bit."""
 
 import copy
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from inspect import signature
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +13,28 @@ import torch
 from torch import Tensor
 
 from hqdm.kit.bit_packing import pack, unpack
-from hqdm.kit.tensor_file import Checkpoint, load_checkpoint, load_state, save_checkpoint
-from hqdm.learn.diffusion.presets import UNET_CLASSES
-from hqdm.learn.qat.convert import Quantised, install
+from hqdm.kit.tensor_file import (
+    Checkpoint,
+    check_state,
+    load_checkpoint,
+    load_state,
+    one_line,
+    save_checkpoint,
+)
+from hqdm.learn.diffusion.presets import UNET_CLASSES, check_sizes
+from hqdm.learn.qat.convert import Quantised, install, make_rules
 from hqdm.learn.qat.lora import FixedWeight, TrainedWeight
-from hqdm.learn.qat.methods import Method
+from hqdm.learn.qat.methods import METHODS, Method
 from hqdm.learn.qat.quantiser import AsymmetricQuantiser, FixedSteps, SymmetricQuantiser
 from hqdm.learn.qat.rule import Rule
-from hqdm.learn.qat.timestep import Timestep
+from hqdm.learn.qat.timestep import Timestep, check_schedule
+from hqdm.spec.plain import from_plain, shown
 
 KIND = "quantised"
 INTEGERS = ".weight.integers"
+SHAPE = ("name", "kind", "sources", "height", "width", "upsample", "outputs", "kernel",
+         "stride", "padding", "heads")      # of a rule: what its layer is, not what is done to it
+ASKING = ("class_embed_type", "num_class_embeds", "addition_embed_type", "encoder_hid_dim_type")
 CLASSES = {name: getattr(diffusers, name) for name in UNET_CLASSES}
 
 
@@ -100,25 +113,103 @@ def load_quantised(path: Path) -> tuple[Quantised, Tensor | None, Checkpoint]:
 
 def quantised_of(path: Path, read: Checkpoint) -> tuple[Quantised, Tensor | None]:
     """The frozen network and its class tokens of a checkpoint that has been read from `path`."""
-    about = read.architecture
-    try:
-        model = CLASSES[about["class"]].from_config(about["config"])
-        rules = tuple(Rule.from_json(r) for r in about["rules"])
-        timestep = Timestep(about["schedule"])
-    except (KeyError, TypeError) as error:
-        raise ValueError(f"{path}: another architecture: {error}") from error
-    student = install(model.eval(), rules, timestep, _blank)
+    about = _about(path, read)
+    tensors = {n.removeprefix("unet."): t for n, t in read.tensors.items() if n != "tokens"}
+    with one_line(f"{path}: another architecture"):
+        with torch.device("meta"):      # no memory for more than the file holds
+            _check_rules(about)
+            skeleton = _build(about)
+        tensors = _unpacked(skeleton, tensors)
+    check_state(skeleton.model, tensors, str(path))
+    student = _build(about)
+    load_state(student.model, tensors, str(path))
+    for name, module in student.model.named_modules():
+        if isinstance(module, FixedSteps) and not bool((module.values > 0).all()):
+            raise ValueError(f"{path}: {name}: wanted steps above 0, got "
+                             f"{float(module.values.min())}")
+    student.model.requires_grad_(False)
+    return student, _tokens(path, read, about)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _About:
+    """The header of a file; `kind` is the class of the model."""
+
+    kind: str
+    config: dict[str, Any]
+    method: Method
+    schedule: tuple[int, ...]
+    rules: tuple[Rule, ...]
+
+
+def _about(path: Path, read: Checkpoint) -> _About:
+    where = f"{path}: another architecture"
+    plain = {"kind" if name == "class" else name: v for name, v in read.architecture.items()}
+    about = from_plain(_About, plain, f"{where}: ")
+    if about.kind not in CLASSES:
+        raise ValueError(f"{where}: wanted a class of {', '.join(CLASSES)}, got "
+                         f"{shown(about.kind)}")
+    known = signature(CLASSES[about.kind].__init__).parameters
+    for name in about.config:
+        if name not in known:
+            raise ValueError(f"{where}: wanted fields of {about.kind}, got {shown(name)}")
+    for name in ("sample_size", "in_channels"):
+        if name not in about.config:
+            raise ValueError(f"{where}: config: wanted {name}, got none")
+    if about.method.name not in METHODS:
+        raise ValueError(f"{where}: method: wanted one of {', '.join(METHODS)}, got "
+                         f"{shown(about.method.name)}")
+    check_sizes(f"{where}: ", about.config)
+    check_schedule(f"{where}: schedule", about.schedule)
+    return about
+
+
+def _check_rules(about: _About) -> None:
+    """ValueError unless the rules are of the layers of the model, as a dry run of it sees them."""
+    if any(about.config.get(name) is not None for name in ASKING):
+        return      # a dry run of it needs inputs that a file does not tell
+    model = CLASSES[about.kind].from_config(about.config).eval()
+    for wanted, got in zip_longest(make_rules(model, about.method), about.rules):
+        for name in SHAPE:
+            if getattr(wanted, name, None) != getattr(got, name, None):
+                raise ValueError(f"rules: {shown(getattr(wanted or got, 'name', ''))}: {name}: "
+                                 f"wanted {getattr(wanted, name, 'none')}, got "
+                                 f"{shown(getattr(got, name, 'none'))}")
+
+
+def _build(about: _About) -> Quantised:
+    """The network of a header, with numbers of no meaning."""
+    model = CLASSES[about.kind].from_config(about.config)
+    timestep = Timestep(about.schedule)
+    student = install(model.eval(), about.rules, timestep, _blank)
     for module in student.model.modules():
         if isinstance(module, (SymmetricQuantiser, AsymmetricQuantiser)):
             module.freeze(list(range(len(timestep))))
-    tensors = {n.removeprefix("unet."): t for n, t in read.tensors.items() if n != "tokens"}
+    return student
+
+
+def _unpacked(student: Quantised, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors of a file with integers in place of packed ones."""
+    found = dict(tensors)
     for name, layer in student.layers().items():
         key, weight = f"{name}{INTEGERS}", layer.weight
-        if key in tensors and isinstance(weight, FixedWeight):
-            tensors[key] = unpack(tensors[key], weight.bits, weight.integers.shape)
-    load_state(student.model, tensors, str(path))
-    student.model.requires_grad_(False)
-    return student, read.tensors.get("tokens")
+        if key in found and isinstance(weight, FixedWeight):
+            found[key] = unpack(found[key], weight.bits, weight.integers.shape)
+    return found
+
+
+def _tokens(path: Path, read: Checkpoint, about: _About) -> Tensor | None:
+    """The class tokens, as wide as the model's context."""
+    tokens = read.tensors.get("tokens")
+    if tokens is None:
+        return None
+    wanted, shape = about.config.get("cross_attention_dim"), tuple(tokens.shape)
+    if len(shape) != 2 or not shape[0] or (type(wanted) is int and shape[1] != wanted):
+        raise ValueError(f"{path}: tokens: wanted shape (classes + 1, {wanted}), got {shape}")
+    if tokens.dtype != torch.float32 or not bool(tokens.isfinite().all()):
+        raise ValueError(f"{path}: tokens: wanted finite float32 numbers, got {tokens.dtype}, or "
+                         f"NaN or infinity")
+    return tokens
 
 
 def _blank(rule: Rule, module: Any) -> FixedWeight:

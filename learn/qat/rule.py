@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from hqdm.spec import Layer, Load, Multiply
-from hqdm.spec.fixed import sum_magnitude
+from hqdm.spec.fixed import MAX_ORDER, check_bits, sum_magnitude
 from hqdm.spec.layer import Axis, Op
 from hqdm.spec.precision import Role, rotation
 
@@ -32,6 +32,10 @@ class Rule:
     upsample: 1, or 2 for a nearest upsampling before the layer.
     outputs, kernel, stride, padding: of the convolution (1, 1, 0 for linear).
     heads: of the attention, else 0.
+
+    Raises
+    ------
+    ValueError: unsupported bits or order.
     """
 
     name: str
@@ -52,6 +56,12 @@ class Rule:
     stride: int = 1
     padding: int = 0
     heads: int = 0
+
+    def __post_init__(self) -> None:
+        check_bits(self.weight_bits, f"{self.name}: weight bits")
+        check_bits(self.activation_bits, f"{self.name}: activation bits")
+        if not 0 <= self.order <= MAX_ORDER:
+            raise ValueError(f"{self.name}: order: wanted 0..{MAX_ORDER}, got {self.order}")
 
     @property
     def dim(self) -> int:
@@ -88,12 +98,8 @@ class Rule:
                               padding=self.padding, bits=self.weight_bits))
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data, `from_json` is its inverse."""
+        """Plain data, of which `hqdm.spec.plain.from_plain` makes the rule again."""
         return asdict(self) | {"sources": list(self.sources)}
-
-    @staticmethod
-    def from_json(data: dict[str, Any]) -> "Rule":
-        return Rule(**data | {"sources": tuple(data["sources"])})
 
 
 def mean_bits(rules: Iterable[Rule]) -> float:

@@ -7,6 +7,20 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from hqdm.spec.plain import shown
+
+TIMESTEPS = 1 << 16     # of any scheduler
+
+
+def check_schedule(name: str, schedule: Any) -> tuple[int, ...]:
+    """The timesteps as a tuple; ValueError unless they are different integers from 0 on."""
+    steps = tuple(schedule) if isinstance(schedule, Sequence) else ()
+    if not steps or not all(type(t) is int and 0 <= t < TIMESTEPS for t in steps) or len(
+            set(steps)) != len(steps):
+        raise ValueError(f"{name}: wanted different timesteps, got {shown(schedule)}; they are "
+                         f"integers, 0..{TIMESTEPS - 1}")
+    return steps
+
 
 class Timestep:
     """Index into the per-timestep tables, shared by all quantisers of one model.
@@ -29,9 +43,7 @@ class Timestep:
     """
 
     def __init__(self, schedule: Sequence[int]) -> None:
-        self.schedule = tuple(int(t) for t in schedule)
-        if not self.schedule or len(set(self.schedule)) != len(self.schedule):
-            raise ValueError(f"schedule: wanted different timesteps, got {list(schedule)}")
+        self.schedule = check_schedule("schedule", schedule)
         self.index = torch.zeros((), dtype=torch.int64)
         self.observing = False
         self._pinned = False

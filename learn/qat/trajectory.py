@@ -11,8 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from hqdm.kit.check import check_tensors
 from hqdm.kit.tensor_file import Checkpoint, load_checkpoint, save_checkpoint
 from hqdm.learn.qat.teacher import Teacher, contexts, predict
+from hqdm.learn.qat.timestep import check_schedule
 
 STEPS = 100             # of the trajectory the student is trained on
 KIND = "trajectories"
@@ -62,7 +64,13 @@ class Trajectories:
         FileNotFoundError, ValueError: no file, a damaged one, or one of another source.
         """
         read = load_checkpoint(path, KIND, source)
-        return Trajectories(**read.tensors, schedule=tuple(read.training["schedule"]))
+        schedule = check_schedule(f"{path}: schedule", read.training.get("schedule"))
+        shape = tuple(read.tensors["latents"].shape) if "latents" in read.tensors else ()
+        shape = (*shape[:1], len(schedule), *shape[2:])
+        check_tensors(str(path), read.tensors, {
+            "latents": (torch.float16, shape), "labels": (torch.int64, shape[:1]),
+            "noise": (torch.float16, (*shape[:2], None, *shape[2:]))})
+        return Trajectories(**read.tensors, schedule=schedule)
 
 
 @torch.no_grad()

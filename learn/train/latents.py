@@ -24,7 +24,9 @@ def encode_all(
     """
     key = f"{data.fingerprint()}-{fingerprint(autoencoder)}"
     path = cache_root(cache) / "data" / f"latents-{key}.safetensors"
-    if (kept := load_if_whole(path, "latents")) is not None:
+    if (kept := load_if_whole(path, "latents", {
+            "latents": (torch.float16, (2, len(data), None, None, None)),
+            "labels": (torch.int64, (len(data),))})) is not None:
         return kept.tensors["latents"].to(device), kept.tensors["labels"].to(device)
     autoencoder = autoencoder.to(device, memory_format=torch.channels_last)
     parts = [encode(autoencoder, images.to(device)).half().cpu()

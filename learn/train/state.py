@@ -1,14 +1,17 @@
 """The whole state of a run, to a file and back."""
 
 import copy
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from hqdm.kit.check import check_tensors
 from hqdm.kit.tensor_file import Checkpoint, load_checkpoint, load_state, save_checkpoint
 from hqdm.learn.train.schedule import ema_decay
+from hqdm.spec.plain import from_plain, shown
 
 MOMENTS = ("exp_avg", "exp_avg_sq")
 
@@ -19,6 +22,20 @@ def channels_last(module: nn.Module) -> nn.Module:
         if parameter.ndim == 4:
             parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
     return module
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Position:
+    """Members as of `State`."""
+
+    step: int
+    seconds: float
+    losses: dict[str, Any]
+
+    def __post_init__(self) -> None:
+        numbers = [self.step, self.seconds, *self.losses.values()]
+        if not all(type(n) in (int, float) and n >= 0 for n in numbers):
+            raise ValueError(f"position: wanted numbers of 0 or more, got {shown(numbers)}")
 
 
 class State:
@@ -76,13 +93,17 @@ class State:
         checkpoint = load_checkpoint(path, "training", recipe)
         groups: dict[str, dict[str, Tensor]] = {}
         for name, tensor in checkpoint.tensors.items():
-            group, rest = name.split(".", 1)
+            group, _, rest = name.partition(".")
             groups.setdefault(group, {})[rest] = tensor
-        load_state(self.model, groups["model"], str(path))
-        load_state(self.average, groups["average"], str(path))
-        self.step = checkpoint.training["step"]
-        self.seconds = checkpoint.training["seconds"]
-        self.losses = checkpoint.training["losses"]
+        position = from_plain(_Position, checkpoint.training, f"{path}: ")
+        moments = {n: p for n, p in self.model.named_parameters() if position.step}
+        check_tensors(str(path), {n: t for n, t in checkpoint.tensors.items()
+                                  if n.partition(".")[0] not in ("model", "average")}, {
+            f"{key}.{n}": (p.dtype, tuple(p.shape)) for key in MOMENTS for n, p in moments.items()})
+        load_state(self.model, groups.get("model", {}), str(path))
+        load_state(self.average, groups.get("average", {}), str(path))
+        self.step, self.seconds = position.step, position.seconds
+        self.losses = position.losses
         for name, parameter in self.model.named_parameters():
             if name in groups.get(MOMENTS[0], {}):
                 self.optimizer.state[parameter] = {"step": torch.tensor(

@@ -16,6 +16,8 @@ from hqdm.spec.config import Config
 PORTS = ("load", "weight", "store")
 CHANNELS = ("ar", "r", "aw", "w", "b")
 REGISTER_TIMEOUT = 1000     # cycles a register access may take
+MAX_MEMORY = 1 << 48        # bytes: no machine has so many, and 64 bits hold it
+FALLIBLE = ("create", "destroy", "reset", "run", "write", "read", "inject")     # see harness.cpp
 
 
 class Response(IntEnum):
@@ -101,9 +103,20 @@ def _load_library(path: Path) -> Any:
         "statistics": (None, [handle, u32, i32, ctypes.POINTER(u64)]),
         "violations": (u64, [handle]), "violation": (ctypes.c_char_p, [handle, u64]),
     }
+    library.hqdm_error.restype = ctypes.c_char_p
+
+    def checked(result: Any, function: Any, arguments: tuple[Any, ...]) -> Any:
+        """The result, or what the library says that it could not do."""
+        failure = library.hqdm_error()
+        if failure:
+            raise RuntimeError(f"simulation: {failure.decode(errors='replace')}")
+        return result
+
     for name, (result, arguments) in signatures.items():
         function = getattr(library, f"hqdm_{name}")
         function.restype, function.argtypes = result, arguments
+        if name in FALLIBLE:
+            function.errcheck = checked
     return library
 
 
@@ -120,15 +133,24 @@ class Device:
     -------
     memory: numpy uint8 view of the whole memory, shared with the simulation (no copy).
     bus_bytes: bytes of one AXI beat.
+
+    Raises
+    ------
+    ValueError: a size of memory that there is none of.
+    RuntimeError: the machine has not so much memory, or the simulation failed.
     """
 
     _handle: Any = None
 
     def __init__(self, library: Path, memory_bytes: int, model: MemoryModel | None = None):
-        if memory_bytes < 1:
-            raise ValueError(f"memory_bytes: wanted 1 or more, got {memory_bytes}")
+        if not 1 <= memory_bytes <= MAX_MEMORY:
+            wanted = "1 or more" if memory_bytes < 1 else f"at most {MAX_MEMORY}"
+            raise ValueError(f"memory_bytes: wanted {wanted}, got {memory_bytes}")
         self._library = _load_library(library)
-        self._handle = self._library.hqdm_create(memory_bytes)
+        try:
+            self._handle = self._library.hqdm_create(memory_bytes)
+        except RuntimeError as error:
+            raise RuntimeError(f"memory of {memory_bytes} bytes: {error}") from error
         self.bus_bytes: int = self._library.hqdm_bus_bytes()
         self.memory = np.ctypeslib.as_array(self._library.hqdm_memory(self._handle),
                                             shape=(memory_bytes,))

@@ -1,6 +1,9 @@
 // C interface to one Verilated core and its memory. Built by sim/runtime/build.py, used through
 // sim/runtime/device.py. All calls on one device must come from one thread at a time.
+#include <exception>
 #include <memory>
+#include <new>
+#include <type_traits>
 
 #include "Vcore.h"
 #include "ports.hpp"
@@ -126,27 +129,62 @@ struct Device {
         return write ? static_cast<Half&>(store_write) : *reads[port];
     }
 };
+
+// No exception leaves through the C interface, which would end the process: what happened in this
+// thread is kept until hqdm_error is asked, and `failed` is returned.
+thread_local std::string failure, reported;
+
+template <typename Body>
+auto guarded(std::invoke_result_t<Body> failed, Body body) -> decltype(body()) {
+    try {
+        return body();
+    } catch (const std::bad_alloc&) {
+        failure = "not enough memory";
+    } catch (const std::exception& error) {
+        failure = std::string("failed: ") + error.what();
+    } catch (...) {
+        failure = "failed";
+    }
+    return failed;
+}
+template <typename Body>
+void guarded(Body body) {
+    guarded(0, [&] { return body(), 0; });
+}
 }  // namespace
 
 extern "C" {
-Device* hqdm_create(uint64_t size) { return new Device(size); }
-void hqdm_destroy(Device* d) { delete d; }
+const char* hqdm_error() {      // what failed since it was last asked, or null
+    reported.swap(failure);
+    failure.clear();
+    return reported.empty() ? nullptr : reported.c_str();
+}
+Device* hqdm_create(uint64_t size) {
+    return guarded(static_cast<Device*>(nullptr), [&] { return new Device(size); });
+}
+void hqdm_destroy(Device* d) {
+    guarded([&] { delete d; });
+}
 uint8_t* hqdm_memory(Device* d) { return d->memory.bytes.data(); }
 unsigned hqdm_bus_bytes() { return BUS_BYTES; }
-void hqdm_reset(Device* d, unsigned cycles) { d->reset(cycles); }
+void hqdm_reset(Device* d, unsigned cycles) {
+    guarded([&] { d->reset(cycles); });
+}
 uint64_t hqdm_cycle(Device* d) { return d->memory.cycle; }
 int hqdm_interrupt(Device* d) { return d->interrupt(); }
 
 uint64_t hqdm_run(Device* d, uint64_t cycles, int until_interrupt) {
-    const uint64_t begin = d->memory.cycle, end = begin + cycles;
-    while (d->memory.cycle < end && !(until_interrupt && d->interrupt())) d->tick();
-    return d->memory.cycle - begin;
+    return guarded(uint64_t(0), [&] {
+        const uint64_t begin = d->memory.cycle, end = begin + cycles;
+        while (d->memory.cycle < end && !(until_interrupt && d->interrupt())) d->tick();
+        return d->memory.cycle - begin;
+    });
 }
 int hqdm_write(Device* d, unsigned address, uint32_t value, unsigned limit) {
-    return d->write_register(address, value, limit);
+    return guarded(-1, [&] { return d->write_register(address, value, limit); });
 }
 int hqdm_read(Device* d, unsigned address, uint32_t* value, unsigned limit) {
-    return d->read_register(address, value, limit);
+    return guarded(-1, [&] { return d->read_register(address, value, limit); });
 }
 void hqdm_configure(Device* d, unsigned port, int write, uint64_t latency_min,
                     uint64_t latency_max, unsigned outstanding, const unsigned* stall) {
@@ -160,7 +198,7 @@ void hqdm_bandwidth(Device* d, uint64_t numerator, uint64_t denominator) {
 }
 void hqdm_seed(Device* d, uint64_t seed) { d->memory.random.seed(seed); }
 void hqdm_inject(Device* d, unsigned port, int write, uint64_t low, uint64_t high, unsigned response) {
-    d->memory.faults.push_back({port, write != 0, low, high, response});
+    guarded([&] { d->memory.faults.push_back({port, write != 0, low, high, response}); });
 }
 void hqdm_clear_faults(Device* d) { d->memory.faults.clear(); }
 void hqdm_statistics(Device* d, unsigned port, int write, uint64_t* values) {
@@ -169,5 +207,7 @@ void hqdm_statistics(Device* d, unsigned port, int write, uint64_t* values) {
     values[2] = write ? d->store_write.pending() : d->reads[port]->pending();
 }
 uint64_t hqdm_violations(Device* d) { return d->violations.size(); }
-const char* hqdm_violation(Device* d, uint64_t index) { return d->violations[index].c_str(); }
+const char* hqdm_violation(Device* d, uint64_t index) {
+    return index < d->violations.size() ? d->violations[index].c_str() : nullptr;
+}
 }

@@ -1,7 +1,10 @@
 // The memory behind the ports: bytes, faults, bandwidth, random numbers.
 #pragma once
 #include <cstdint>
+#include <cstdlib>
 #include <cstring>
+#include <memory>
+#include <new>
 #include <string>
 #include <vector>
 
@@ -54,11 +57,26 @@ struct Fault {
     unsigned response;
 };
 
+// Zeros that take room when they are first touched; throws std::bad_alloc where there is none.
+class Bytes {
+    std::unique_ptr<uint8_t, decltype(&std::free)> start;
+    uint64_t length;
+
+public:
+    explicit Bytes(uint64_t size)
+        : start(static_cast<uint8_t*>(std::calloc(size, 1)), &std::free), length(size) {
+        if (!start) throw std::bad_alloc();
+    }
+    uint8_t* data() const { return start.get(); }
+    uint64_t size() const { return length; }
+    uint8_t& operator[](uint64_t at) const { return start.get()[at]; }
+};
+
 class Memory {
     static constexpr uint64_t POISON = 0xDEADBEEFDEADBEEFu;    // what a faulty read returns
 
 public:
-    std::vector<uint8_t> bytes;
+    Bytes bytes;
     std::vector<Fault> faults;
     Bandwidth bandwidth;
     Random random;

@@ -57,6 +57,21 @@ def test_copies(n):
         assert [device.traffic(p).pending for p in PORTS] == [0, 0, 0]
 
 
+@pytest.mark.parametrize("size", [1 << 47, 1 << 48])
+def test_memory_that_there_is_none_of_ends_no_process(size):
+    """An exception of C++ is told, not thrown across the C interface."""
+    with pytest.raises(RuntimeError, match=f"^memory of {size} bytes: simulation: not enough mem"):
+        Device(library(), size)
+    with Device(library(), SIZE) as device:     # and what comes after is as before
+        assert run_copy(device)[1:] == (True, DONE)
+
+
+@pytest.mark.parametrize("size", [0, -1, (1 << 48) + 1, 1 << 64, (1 << 64) + SIZE])
+def test_sizes_that_are_none(size):
+    with pytest.raises(ValueError, match=f"memory_bytes: wanted .*, got {size}"):
+        Device(library(), size)
+
+
 @pytest.mark.parametrize("seed", range(6))
 def test_copies_under_stalls(seed):
     model = MemoryModel(latency=(1, 30), stall=100 + 100 * seed, outstanding=seed % 3, seed=seed)

@@ -12,6 +12,7 @@ import hqdm.sim.compare_layer
 from hqdm.cli.main import main
 from hqdm.firmware.compile.network import compile_network
 from hqdm.firmware.device.driver import Driver
+from hqdm.firmware.device.state import SamplingState
 from hqdm.golden.carrier import Carrier
 from hqdm.golden.network.network_file import load_network
 from hqdm.spec import PRESETS
@@ -172,6 +173,32 @@ def test_interrupt_and_resume(run, functional, monkeypatch):
     same = ("cycles_per_step", "layers_compared", "mismatches", "stalls", "macs")
     assert [result[k] for k in same] == [whole[k] for k in same]
     assert sorted(p.name for p in path.parent.iterdir()) == ["whole.png", "x.png"]
+
+
+def test_a_state_that_the_core_never_computed(run, functional, monkeypatch):
+    """Zeros for noise, with a state's own checksums, are not "mismatches 0"."""
+    common = ("--backend", "rtl", "-n", 1, "--seed", 3)
+    with monkeypatch.context() as patch:
+        interrupt_at(patch, 3)
+        add = SamplingState.add
+        patch.setattr(SamplingState, "add", lambda self, record, latents, noise: add(
+            self, record, latents, torch.zeros_like(noise)))
+        assert run("x.png", *common)[0] == 130
+    status, result, err, path = run("x.png", *common)
+    assert status == 2 and result is None and not path.exists() and len(err) == 1
+    assert "wanted the noise that golden computes for image 0, step 0, which did not" in err[0]
+
+
+def test_resumed_steps_are_counted_apart(run, functional, monkeypatch, folder, capsys):
+    common = ("--backend", "rtl", "-n", 1, "--guidance", 1, "--compare", "outputs")
+    with monkeypatch.context() as patch:
+        interrupt_at(patch, 2)
+        _, _, _, path = run("x.png", *common)
+    assert main(["sample", "--model", str(folder), "--steps", str(STEPS), "--config", "n4", "-o",
+                 str(path), *map(str, common)]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == (
+        "mismatches 0 in 2 layers of all steps; cycles per step 0; 1 steps of an earlier run, "
+        "whose noise golden confirms")
 
 
 def test_a_resumed_run_reports_the_whole(run, functional, monkeypatch, tmp_path):

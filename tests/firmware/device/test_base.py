@@ -8,7 +8,7 @@ import torch
 from hqdm.firmware.compile.memory_plan import MemoryPlan, Region, place
 from hqdm.firmware.compile.network import compile_network
 from hqdm.firmware.device.comparison import Comparison
-from hqdm.firmware.device.reproduce import load_reproducer
+from hqdm.firmware.device.reproducer import load_reproducer
 from hqdm.firmware.device.runner import DeviceNetwork
 from hqdm.firmware.device.transports.golden import GoldenTransport
 from hqdm.sim.replay import replay_file

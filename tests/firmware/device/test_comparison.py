@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from hqdm.firmware.device.comparison import Comparison
-from hqdm.firmware.device.reproduce import capture, load_reproducer
+from hqdm.firmware.device.reproduce import capture
+from hqdm.firmware.device.reproducer import load_reproducer
 from hqdm.sim.replay import main, replay_file
 
 LAYER = "down_blocks.1.attentions.0.transformer_blocks.0.attn1.to_q"

@@ -107,7 +107,8 @@ def test_a_folder_without_classes_or_decoder(tmp_path):
 def test_a_file_that_lies_about_its_schedule(quantised, tmp_path):
     read = load_checkpoint(quantised.integers, KINDS)
     for schedule, text in (({"beta_end": 7}, r"beta_end: wanted 0\.\.1, got 7"), ({"x": 1}, "'x'"),
-                           ([1], "not: "), ({"num_train_timesteps": 1e3}, "wanted int, got 1000")):
+                           ([1], "not: "),
+                           ({"num_train_timesteps": 1e3}, "wanted an integer, got 1000")):
         lying = replace(read, training=read.training | {"noise_schedule": schedule})
         tensor_file.save_checkpoint(tmp_path / "x.safetensors", lying)
         with pytest.raises(ValueError, match=f"x.safetensors: wanted a noise schedule .*{text}"):

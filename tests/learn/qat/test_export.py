@@ -1,10 +1,16 @@
 """Frozen and written networks: the student's outputs, bit for bit."""
 
+import copy
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 import torch
 
-from hqdm.learn.qat.export import export, freeze, layer_scales, load_quantised
+from hqdm.kit.tensor_file import load_checkpoint
+from hqdm.learn.qat.export import export, freeze, layer_scales, load_quantised, quantised_of
 from hqdm.learn.qat.methods import METHODS, make_method
+from tests.small_files import write_quantised
 
 
 def outputs(student, teacher, data, steps):
@@ -89,3 +95,70 @@ def test_only_known_models_are_written(student_of, data, tmp_path):
     frozen.model.__class__ = type("Other", (type(frozen.model),), {})
     with pytest.raises(ValueError, match=r"wanted one of UNet2DConditionModel, .* got Other"):
         export(tmp_path / "q", frozen, make_method("hqdm"), {})
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    return load_checkpoint(write_quantised(tmp_path_factory.mktemp("q") / "q"), "quantised")
+
+
+def refused(read, text):
+    with pytest.raises(ValueError, match=text) as caught:
+        quantised_of(Path("q"), read)
+    assert str(caught.value).startswith("q: ") and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("keys", "value", "text"), [
+    (["class"], "AutoencoderKL", "wanted a class of UNet2DConditionModel, UNet2DModel, got 'Auto"),
+    (["class"], ["UNet2DModel"], r"kind: wanted a text, got \['UNet2DModel'\]"),
+    (["config"], None, "config: wanted an object, got None"),
+    (["config", "layers_per_block"], 10 ** 6, "layers_per_block: wanted at most 16, got 1000000"),
+    (["config", "block_out_channels"], [8] * 99, "block_out_channels: wanted at most 16 levels"),
+    (["config", "block_out_channels"], [10 ** 9], "block_out_channels: wanted at most 65536, got"),
+    (["config", "block_out_channels"], [4096], "another architecture: .*: wanted .*, got "),
+    (["config", "norm_num_groups"], 0, "another architecture: "),
+    (["config", "down_block_types"], [1], "another architecture: "),
+    (["config", "more"], 1, "wanted fields of UNet2DConditionModel, got 'more'"),
+    (["method", "name"], "other", "method: wanted one of hqdm, "),
+    (["method", "order"], 40, "--order: wanted 0..6, got 40"),
+    (["schedule"], [10 ** 12], "schedule: wanted different timesteps"),
+    (["schedule"], [True], r"schedule\[0\]: wanted an integer, got True"),
+    (["schedule"], [501], "another architecture: .*: wanted .*, got "),
+    (["rules", 0, "order"], 40, "order: wanted 0..6, got 40"),
+    (["rules", 0, "weight_bits"], 5, "weight bits: wanted one of"),
+    (["rules", 0, "outputs"], 10 ** 12, "another architecture: "),
+    (["rules", 0, "name"], "nothing", "another architecture: "),
+    (["rules"], [], "rules: 'time_embedding.linear_1': name: wanted .*, got 'none'"),
+    (["rules", 2, "stride"], 0, "rules: '.*': stride: wanted 1, got 0"),
+    (["rules", 2, "height"], 9, "rules: '.*': height: wanted 4, got 9"),
+    (["rules", 2, "sources"], [1, 1], "rules: '.*': sources: wanted "),
+    (["config", "sample_size"], 8, "rules: '.*': height: wanted 8, got 4"),
+    (["rules", 0], {}, r"rules\[0\].name: wanted .* none of that name"),
+])
+def test_headers_that_are_none(small, keys, value, text):
+    head = copy.deepcopy(small.architecture)
+    at = head
+    for key in keys[:-1]:
+        at = at[key]
+    at[keys[-1]] = value
+    refused(replace(small, architecture=head), text)
+
+
+@pytest.mark.parametrize(("name", "change", "text"), [
+    ("tokens", lambda t: t[0].clone(), r"tokens: wanted shape \(classes \+ 1, 4\), got \(4,\)"),
+    ("tokens", lambda t: t * float("nan"), "tokens: wanted finite float32 numbers"),
+    ("tokens", lambda t: t.long(), "tokens: wanted finite float32 numbers, got torch.int64"),
+    (".weight.integers", lambda t: t[1:].clone(), "unpacking: wanted .* bytes"),
+    (".weight.integers", lambda t: t.float(), "unpacking: wanted an uint8 tensor, got float32"),
+    (".weight.steps.values", lambda t: t * float("inf"), "wanted finite numbers, got NaN or inf"),
+    (".weight.steps.values", lambda t: t * 0, "wanted steps above 0, got 0.0"),
+    (".activation.steps.values", lambda t: -t, "wanted steps above 0, got -"),
+    (".activation.steps.values", lambda t: t.bool(), "wanted an float32 tensor, got bool"),
+    (".bias", lambda t: t.to(torch.complex64), "wanted an float32 tensor, got complex64"),
+])
+def test_tensors_that_are_others(small, name, change, text):
+    key = next(k for k in small.tensors if k.endswith(name))
+    refused(replace(small, tensors=small.tensors | {key: change(small.tensors[key])}), text)
+    if name != "tokens":
+        rest = {k: t for k, t in small.tensors.items() if k != key}
+        refused(replace(small, tensors=rest), "another architecture: .*got no such tensor")

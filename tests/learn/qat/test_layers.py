@@ -13,6 +13,7 @@ from hqdm.learn.qat.lora import TrainedWeight
 from hqdm.learn.qat.quantiser import AsymmetricQuantiser, FixedSteps, SymmetricQuantiser
 from hqdm.learn.qat.rule import Rule
 from hqdm.learn.qat.timestep import Timestep
+from hqdm.spec.plain import from_plain
 
 EXPONENT = 8
 CASES = {
@@ -192,4 +193,4 @@ def test_order_is_reduced_to_the_axis_and_to_int32():
 
 def test_rule_json():
     rule = make("two sources", (8, 8), torch.ones(1)).rule
-    assert Rule.from_json(rule.to_json()) == rule
+    assert from_plain(Rule, rule.to_json()) == rule

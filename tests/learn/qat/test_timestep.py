@@ -19,7 +19,8 @@ def test_unknown_timestep(wrong):
         Timestep([991, 1]).entries(wrong)
 
 
-@pytest.mark.parametrize("schedule", [[], [3, 3]])
+@pytest.mark.parametrize("schedule", [
+    [], [3, 3], [-1], [10 ** 12], [1.0], [True], ["1"], [[1]], None, {"a": 1}])
 def test_schedule_is_checked(schedule):
     with pytest.raises(ValueError, match="schedule: wanted different timesteps, got"):
         Timestep(schedule)
