@@ -93,10 +93,11 @@ def linear(rows, channels):
 
 
 def test_a_plan_fills_the_buffers_to_the_last_word_and_no_further():
-    """n4: 256 accumulators and 1024 operand words a half; 256 rows of 4 words are just that."""
+    """n4: 256 accumulators and 1024 operand words a half; 256 rows of 4 words are just
+    that, 205 rows of 5 one more."""
     config = config_by_name("n4")
     assert (config.acc_words, config.buffer_words) == (256, 1024)
-    for rows, words in ((256, 4), (257, 4), (256, 5), (512, 2), (1024, 1), (255, 4)):
+    for rows, words in ((256, 4), (257, 4), (205, 5), (41, 25), (256, 5), (1024, 1), (255, 4)):
         plans = {(t.tile_rows, t.chunk_words) for t in candidates(linear(rows, 4 * words), config)}
         assert plans
         assert all(tile <= 256 and tile * chunk <= 1024 for tile, chunk in plans)
