@@ -20,8 +20,8 @@ sim/random_layers sim/store wheel
 UNTESTED = """
 bench/build_times bench/full_size bench/hadamard_adders bench/quality_cells bench/quality_report
 bench/sensitivity bench/utilisation cli/device_sample cli/lower cycles/estimate cycles/groups
-cycles/load cycles/machine cycles/multiply cycles/plots cycles/port cycles/question cycles/reading
-cycles/report cycles/run cycles/step cycles/store cycles/tables examples/ulx3s/build
+cycles/load cycles/machine cycles/multiply cycles/plots cycles/port cycles/reading
+cycles/run cycles/store examples/ulx3s/build
 examples/ulx3s/memory firmware/compile/device_parameters firmware/compile/lowering/blocks
 firmware/compile/lowering/builder firmware/compile/lowering/folding
 firmware/compile/lowering/quantised firmware/compile/network firmware/compile/program
