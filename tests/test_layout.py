@@ -23,7 +23,7 @@ bench/sensitivity bench/utilisation cli/device_sample cli/lower cycles/estimate 
 cycles/load cycles/machine cycles/multiply cycles/plots cycles/port cycles/reading
 cycles/run cycles/store examples/ulx3s/build
 examples/ulx3s/memory firmware/compile/device_parameters firmware/compile/lowering/blocks
-firmware/compile/lowering/builder firmware/compile/lowering/folding
+firmware/compile/lowering/builder
 firmware/compile/lowering/quantised firmware/compile/network firmware/compile/program
 firmware/device/host_stages firmware/device/modes firmware/device/progress
 firmware/device/reproduce firmware/device/session firmware/device/transport
