@@ -38,7 +38,7 @@ learn/calibration/approximate learn/calibration/integers learn/calibration/norma
 learn/calibration/quantisers learn/calibration/ranges learn/calibration/real
 learn/calibration/reference learn/calibration/source learn/data/pickles learn/data/sources
 learn/data/tree learn/diffusion/files learn/diffusion/presets learn/evaluation/distance
-learn/evaluation/images learn/evaluation/inception learn/evaluation/neighbours
+learn/evaluation/inception learn/evaluation/neighbours
 learn/evaluation/report learn/qat/agreement learn/qat/calibrate learn/qat/rule learn/qat/trace
 learn/train/autoencoder learn/train/batches learn/train/interrupt learn/train/losses
 learn/train/options learn/train/report learn/train/unet rtl/bus/burst_log rtl/core rtl/interfaces
