@@ -17,5 +17,5 @@ def test_the_host_is_counted_at_the_larger_of_what_it_reads_and_makes(batch):
 
 @pytest.mark.parametrize("batch", [0, 65536])
 def test_a_batch_beyond_the_limits_is_refused(batch):
-    with pytest.raises(ValueError, match="batch: wanted at (least 1|most 65,535) image"):
+    with pytest.raises(ValueError, match=r"batch: wanted at (least 1|most 65,535) image"):
         small_answer(batch)
