@@ -205,7 +205,7 @@ def test_tiles_of_an_odd_height(upsample, stride, padding):
     config, rows = PRESETS["n4"], 3
     height = -(-(4 * stride + 3 - 2 * padding) // upsample)
     layer = Layer(
-        name="odd", load=Load(channels=(4,), height=height, width=3, upsample=upsample),
+        name="odd", load=Load(channels=(4,), height=height, width=4 - upsample, upsample=upsample),
         multiply=Multiply(op="conv3x3", out_channels=4, stride=stride, padding=padding))
     assert rows < layer.out_height < 2 * rows + 1
     tiles = next(t for t in candidates(layer, config) if t.tile_rows == rows)
