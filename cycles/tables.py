@@ -18,9 +18,10 @@ NOTE = ("Array use is products over cells times cycles: a product of 8 x 8 bits 
 
 def seconds(value: float) -> str:
     """A time with a unit that suits it."""
+    shown = float(f"{value:.3g}")       # 0.9999 is a second, not 1e+03 ms
     for limit, factor, unit in ((1, 1, "s"), (1e-3, 1e3, "ms"), (0, 1e6, "µs")):
-        if value >= limit:
-            return f"{value * factor:.3g} {unit}" if value < 1000 else f"{value:,.0f} s"
+        if shown >= limit:
+            return f"{value * factor:.3g} {unit}" if shown < 1000 else f"{value:,.0f} s"
     raise AssertionError(value)
 
 

@@ -20,34 +20,31 @@ sim/random_layers sim/store wheel
 UNTESTED = """
 bench/build_times bench/full_size bench/hadamard_adders bench/quality_cells bench/quality_report
 bench/sensitivity bench/utilisation cli/device_sample cli/lower cycles/estimate cycles/groups
-cycles/load cycles/machine cycles/multiply cycles/plots cycles/port cycles/question cycles/reading
-cycles/report cycles/run cycles/step cycles/store cycles/tables examples/ulx3s/build
-examples/ulx3s/memory firmware/compile/device_parameters firmware/compile/lowering/blocks
-firmware/compile/lowering/builder firmware/compile/lowering/folding
+cycles/load cycles/machine cycles/multiply cycles/plots cycles/port cycles/reading cycles/run
+cycles/store examples/ulx3s/build examples/ulx3s/memory firmware/compile/device_parameters
+firmware/compile/lowering/blocks firmware/compile/lowering/builder
 firmware/compile/lowering/quantised firmware/compile/network firmware/compile/program
 firmware/device/host_stages firmware/device/modes firmware/device/progress
 firmware/device/reproduce firmware/device/session firmware/device/transport
-firmware/device/transports/board firmware/device/transports/emulated
-firmware/device/transports/nodes formal/btor formal/catalogue formal/defects formal/engine
-formal/frames formal/harness formal/properties/arithmetic formal/properties/bus
-formal/properties/cells formal/properties/layers formal/properties/queues formal/properties/store
-formal/properties/tokens formal/properties/weights formal/reach formal/states fpga/area fpga/chart
-fpga/devices fpga/place golden/arithmetic/exact golden/arithmetic/statistics golden/load/prepare
-golden/stages golden/store/bias golden/store/gate golden/store/inputs
+firmware/device/transports/emulated firmware/device/transports/nodes formal/btor formal/catalogue
+formal/defects formal/engine formal/frames formal/harness formal/properties/arithmetic
+formal/properties/bus formal/properties/cells formal/properties/layers formal/properties/queues
+formal/properties/store formal/properties/tokens formal/properties/weights formal/reach
+formal/states fpga/chart fpga/devices golden/arithmetic/exact golden/arithmetic/statistics
+golden/load/prepare golden/store/bias golden/store/gate golden/store/inputs
 learn/calibration/approximate learn/calibration/integers learn/calibration/normalise
 learn/calibration/quantisers learn/calibration/ranges learn/calibration/real
 learn/calibration/reference learn/calibration/source learn/data/pickles learn/data/sources
 learn/data/tree learn/diffusion/files learn/diffusion/presets learn/evaluation/distance
-learn/evaluation/images learn/evaluation/inception learn/evaluation/neighbours
-learn/evaluation/report learn/qat/agreement learn/qat/calibrate learn/qat/rule learn/qat/trace
-learn/train/autoencoder learn/train/batches learn/train/interrupt learn/train/losses
-learn/train/options learn/train/report learn/train/unet rtl/bus/burst_log rtl/core rtl/interfaces
-rtl/load/beat rtl/load/butterfly rtl/load/requests rtl/load/sequence rtl/load/walk rtl/load/writer
-rtl/multiply/accumulator rtl/multiply/array rtl/multiply/countdown rtl/multiply/loops
-rtl/multiply/operands rtl/multiply/sequencer rtl/store/lanes rtl/store/parameters
-rtl/store/requests rtl/store/second sim/beats sim/cocotb_transport sim/compare_layer sim/load_case
-sim/measure sim/replay sim/runtime/build sim/runtime/device sim/store_case sim/streams
-sim/transport sim/verilator spec/loop_nest
+learn/evaluation/inception learn/evaluation/neighbours learn/evaluation/report learn/qat/agreement
+learn/qat/calibrate learn/qat/rule learn/qat/trace learn/train/autoencoder learn/train/batches
+learn/train/interrupt learn/train/losses learn/train/options learn/train/report learn/train/unet
+rtl/bus/burst_log rtl/core rtl/interfaces rtl/load/beat rtl/load/butterfly rtl/load/requests
+rtl/load/sequence rtl/load/walk rtl/load/writer rtl/multiply/accumulator rtl/multiply/array
+rtl/multiply/countdown rtl/multiply/loops rtl/multiply/operands rtl/multiply/sequencer
+rtl/store/lanes rtl/store/parameters rtl/store/requests rtl/store/second sim/beats
+sim/cocotb_transport sim/compare_layer sim/load_case sim/replay sim/runtime/build
+sim/runtime/device sim/store_case sim/streams sim/transport sim/verilator spec/loop_nest
 """
 
 

@@ -218,6 +218,7 @@ def test_a_resumed_run_reports_the_whole(run, functional, monkeypatch, tmp_path)
     status, result, _, _ = run("x.png", *common, "--report", tmp_path / "x.html")
     assert status == 0
     assert (tmp_path / "x.html").read_bytes() == (tmp_path / "whole.html").read_bytes()
+    assert f"({STEPS} steps, 1 call each)" in (tmp_path / "x.html").read_text()
     mean = cells((tmp_path / "x.html").read_text(), "Measured beside estimated")[0][1]
     assert float(mean.replace(",", "")) == pytest.approx(result["cycles"] / 2, abs=0.05)
 
@@ -339,12 +340,14 @@ def test_cycles_of_the_file_are_those_of_the_plan(folder, capsys):
     assert "has its own, got (8, 8)" in capsys.readouterr().err
 
 
-def test_two_devices_give_what_one_gives(run, functional):
+def test_two_devices_give_what_one_gives(run, functional, folder):
     """Both halves of the guidance side by side: the same picture and counts."""
     answers = []
+    products = load_network(folder / "w4a4.integers.safetensors")[0].network.macs
     for devices in ("1", "2"):
         status, answer, _, out = run(f"{devices}.png", "--backend", "rtl", "-n", 2, "--devices",
                                      devices)
         assert status == 0 and answer["mismatches"] == 0
+        assert answer["macs"] == products * 2 * STEPS * 2       # halves, steps, images
         answers.append((answer["layers_compared"], answer["macs"], out.read_bytes()))
     assert answers[0] == answers[1]

@@ -45,3 +45,33 @@ def test_bad_input(capsys, data, tmp_path):
         assert len(err) == 1 and err[0].startswith("error: ") and message in err[0]
     status, _, err = run(capsys, "unet", "--data", data, "--steps", 1)
     assert status == 2 and len(err) == 1 and "no such checkpoint" in err[0]
+
+
+@pytest.mark.parametrize("kind", ["autoencoder", "unet"])
+@pytest.mark.parametrize(("device", "options", "batch", "rate"), [
+    ("cpu", (), 128, 3e-4), ("cuda", (), 1024, 3e-4 * 8 ** 0.5),
+    ("cpu", ("--batch", 32), 32, 1.5e-4), ("cpu", ("--batch", 512), 512, 6e-4),
+    ("cuda", ("--batch", 512, "--learning-rate", 1e-3), 512, 1e-3)])
+def test_defaults_of_batch_and_rate(
+        capsys, monkeypatch, tmp_path, kind, device, options, batch, rate):
+    """The rate grows with the root of the batch."""
+    asked = []
+
+    class Stopped:
+        def __init__(self, task, options):
+            asked.append(options)
+
+        def run(self):
+            return {}
+
+    monkeypatch.setattr("hqdm.learn.train.loop.Trainer", Stopped)
+    monkeypatch.setattr("hqdm.learn.train.options.choose_device", lambda name: device)
+    monkeypatch.setattr("hqdm.learn.data.cifar10.load_cifar10", lambda *_: None)
+    monkeypatch.setattr("hqdm.learn.diffusion.files.load_autoencoder", lambda *_: None)
+    monkeypatch.setattr("hqdm.learn.train.latents.encode_all", lambda *_: (None, None))
+    for task in ("autoencoder.AutoencoderTask", "unet.UNetTask"):
+        monkeypatch.setattr(f"hqdm.learn.train.{task}", lambda *_: None)
+    status, _, _ = run(capsys, kind, "--data", tmp_path, "--preset", "tiny", "--steps", 1, *options)
+    assert status == 0 and len(asked) == 1
+    assert asked[0].device == device and asked[0].batch == batch
+    assert asked[0].learning_rate == pytest.approx(rate)

@@ -51,12 +51,15 @@ def test_each_image_as_alone(case):
         assert torch.equal(got.values[:, output_rows(layer, image)], wanted.values)
 
 
-@pytest.mark.parametrize(("op", "stride", "height", "gap"), [
-    ("linear", 1, 4, 0), ("conv3x3", 1, 4, 1), ("conv3x3", 2, 4, 2), ("conv3x3", 2, 5, 1),
-    ("conv1x1", 2, 5, 1)])
-def test_gap(op, stride, height, gap):
+@pytest.mark.parametrize(("op", "stride", "upsample", "height", "gap"), [
+    ("linear", 1, 1, 4, 0), ("conv3x3", 1, 1, 4, 1), ("conv3x3", 2, 1, 4, 2),
+    ("conv3x3", 2, 1, 5, 1), ("conv1x1", 2, 1, 4, 0), ("conv1x1", 2, 1, 5, 1),
+    # upsampled, every image begins on an even row
+    ("conv3x3", 1, 2, 4, 1), ("conv3x3", 2, 2, 4, 1), ("conv3x3", 2, 2, 5, 1),
+    ("conv1x1", 2, 2, 4, 0), ("conv1x1", 2, 2, 5, 0)])
+def test_gap(op, stride, upsample, height, gap):
     layer = make_layer(op=op, channels=(8,), out_channels=8, height=height,
-                       width=1 if op == "linear" else 4, stride=stride)
+                       width=1 if op == "linear" else 4, stride=stride, upsample=upsample)
     assert gap_rows(layer) == gap
 
 

@@ -24,6 +24,7 @@ from hqdm.rtl.store.second import WORDS
 from hqdm.rtl.store.unit import AHEAD, StoreUnit
 from hqdm.sim.tests.test_estimator import CORNERS, LAYERS, corner, make
 from hqdm.spec import PRESETS, config_by_name
+from hqdm.spec.descriptor import FIELD
 from hqdm.spec.stages import STORE, by_name
 
 CONFIGS = pytest.mark.parametrize("config", PRESETS.values(), ids=list(PRESETS))
@@ -133,3 +134,35 @@ def test_the_model_starts_without_amaranth_and_torch():
             "print([m for m in ('amaranth', 'torch') if m in sys.modules])")
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == "[]"
+
+
+class Beats:
+    """A memory that answers `latency` cycles after a request, a beat every `interval` cycles."""
+
+    def __init__(self, latency, interval):
+        self.latency, self.interval, self.free = latency, interval, 0
+
+    def read(self, request, beats):
+        """Times at which the beats are there."""
+        times = []
+        for _ in range(beats):
+            self.free = max(self.free, request + timing.FETCH_READ + self.latency)
+            times.append(self.free)
+            self.free += self.interval
+        return times
+
+
+@pytest.mark.parametrize("interval", [1, 2, 5, 9])
+@pytest.mark.parametrize("latency", [1, 10, 40, 200])
+@CONFIGS
+def test_setup_word_by_word(config, latency, interval):
+    """The step entry is asked for early, and comes behind the rest of the descriptor."""
+    per_beat, memory, now, asked = config.bus_bits // 32, Beats(latency, interval), 0, None
+    words = [bits // 32 for bits in (timing.DESCRIPTOR_BITS, timing.STEP_BITS)]
+    for part, count in enumerate(words):
+        there = memory.read(asked if part else timing.FETCH, -(-count // per_beat))
+        for word in range(count):
+            now = max(now + 1, there[word // per_beat])
+            if not part and word == FIELD["timesteps"].word:
+                asked = now + timing.ASK
+    assert timing.setup_cycles(config, latency, interval) == now + timing.CHECKED

@@ -36,11 +36,14 @@ def test_a_parameter_out_of_range_is_refused(field, value, text):
         replace(PRESETS["n16"], **{field: value})
 
 
-@pytest.mark.parametrize("field", ["n", "buffer_words", "acc_words", "max_outstanding"])
+@pytest.mark.parametrize("field", ["n", "buffer_words", "acc_words", "max_outstanding",
+                                   "operand_bits", "address_bits"])
 def test_the_hash_follows_every_parameter_but_the_name(field):
     config = PRESETS["n16"]
     assert replace(config, name="other").hash == config.hash
-    assert replace(config, **{field: 2 * getattr(config, field)}).hash != config.hash
+    value = getattr(config, field)
+    other = value + 1 if field.endswith("_bits") else 2 * value
+    assert replace(config, **{field: other}).hash != config.hash
     assert 0 <= config.hash < 1 << 32
 
 

@@ -11,7 +11,7 @@ from hqdm.firmware.device.transports.golden import GoldenTransport
 from hqdm.golden.layer import run_layer
 from hqdm.spec import config_by_name
 from hqdm.spec.descriptor import FIELD, MAGIC, STEP_BYTES, StepEntry
-from hqdm.spec.registers import Fault
+from hqdm.spec.registers import ADDRESS, IDENTITY, Fault, Status
 from tests.firmware.small_layers import CONFIG, LAYER, device, operands
 
 
@@ -122,3 +122,40 @@ def test_interrupt_that_never_comes():
 def test_golden_memory_bounds():
     with pytest.raises(ValueError, match="wanted a range within 64 bytes, got 8 bytes at 0x3c"):
         GoldenTransport(CONFIG, 64).write_memory(60, bytes(8))
+
+
+class Registers:
+    """A core that only has registers, and ends every layer at once with `fault`."""
+
+    memory_base, memory_bytes = 0, 1 << 40
+
+    def __init__(self, fault, address):
+        self.values = dict.fromkeys(ADDRESS.values(), 0) | {
+            ADDRESS["identity"]: IDENTITY, ADDRESS["config_hash"]: CONFIG.hash}
+        self.fault, self.address = fault, address
+
+    def read_register(self, address):
+        return self.values[address]
+
+    def write_register(self, address, value):
+        assert 0 <= value < 1 << 32
+        self.values[address] = value
+
+    def wait(self, timeout_cycles):
+        self.values |= {
+            ADDRESS["status"]: 1 << Status.FAULT, ADDRESS["fault_code"]: self.fault,
+            ADDRESS["fault_address_low"]: self.address & 0xFFFFFFFF,
+            ADDRESS["fault_address_high"]: self.address >> 32}
+
+
+@pytest.mark.parametrize("address", [0x100, 0xFFFFFF00, 1 << 32, 0x1234_5678_9ABC_DE00,
+                                     (1 << 64) - 256])
+def test_an_address_has_two_words_on_its_way_there_and_back(address):
+    registers = Registers(Fault.LOAD_DECERR, address)
+    driver = Driver(registers, CONFIG)
+    with pytest.raises(DeviceFault, match=f"LOAD_DECERR at {address:#x}$") as caught:
+        driver.execute(address, 3, 10)
+    assert caught.value.address == address
+    assert registers.values[ADDRESS["descriptor_low"]] == address % (1 << 32)
+    assert registers.values[ADDRESS["descriptor_high"]] == address >> 32
+    assert registers.values[ADDRESS["timestep"]] == 3

@@ -157,6 +157,21 @@ def test_w1c_bits_are_set_by_hardware_and_cleared_by_ones():
     simulate(body)
 
 
+def test_w1c_bits_of_bytes_that_are_not_written_stay():
+    bits = 0x0102_0408
+
+    async def body(ctx, dut):
+        for strobe in range(16):
+            ctx.set(dut.irq_status_set, bits)
+            await ctx.tick()
+            ctx.set(dut.irq_status_set, 0)
+            await write(ctx, dut.axil, ADDRESS["irq_status"], 0xFFFF_FFFF, strobe=strobe)
+            written = sum(0xFF << 8 * i for i in range(4) if strobe >> i & 1)
+            assert ctx.get(dut.irq_status) == bits & ~written, f"strobe {strobe:04b}"
+
+    simulate(body)
+
+
 def test_unknown_addresses_answer_slverr():
     async def body(ctx, dut):
         for address in UNKNOWN:

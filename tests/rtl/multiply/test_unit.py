@@ -8,7 +8,7 @@ import pytest
 import torch
 from amaranth.sim import Simulator
 
-from hqdm.cycles.tiling import tile_source_rows
+from hqdm.cycles.tiling import TilePlan, candidates, tile_source_rows
 from hqdm.firmware.compile.layers import compile_layer
 from hqdm.firmware.compile.packing import pack_weights
 from hqdm.golden.load.operands import load_nibbles, load_operands
@@ -34,13 +34,14 @@ def operand_words(layer, config, parts):
 class Bench:
     """Feeds a MultiplyUnit as the load unit, the weight memory and the store unit would."""
 
-    def __init__(self, layer: Layer, config, seed: int, gap: float):
+    def __init__(self, layer: Layer, config, seed: int, gap: float,
+                 tiles: TilePlan | None = None):
         self.layer, self.config, self.gap = layer, config, gap
         self.random = random.Random(seed)
         generator = torch.Generator().manual_seed(seed)
         self.parameters = random_parameters(layer, generator)
         sources, _ = random_sources(layer, self.parameters, 0, generator)
-        self.program = compile_layer(layer, self.parameters, config)
+        self.program = compile_layer(layer, self.parameters, config, tiles=tiles)
         self.words = operand_words(
             layer, config, load_nibbles(layer, self.parameters, sources, 0))
         operands = load_operands(layer, self.parameters, sources, 0)
@@ -194,3 +195,18 @@ def test_passes_shorter_than_the_accumulator(pixels):
         name="short", load=Load(channels=(12,), height=1, width=pixels, bits=8),
         multiply=Multiply(op="conv1x1", out_channels=4, bits=4))
     Bench(layer, config, 1, 0.0).run()
+
+
+@pytest.mark.parametrize("padding", [0, 1])
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("upsample", [1, 2])
+def test_tiles_of_an_odd_height(upsample, stride, padding):
+    """Where the second tile begins depends on all of these; a random layer is rarely cut so."""
+    config, rows = PRESETS["n4"], 3
+    height = -(-(4 * stride + 3 - 2 * padding) // upsample)
+    layer = Layer(
+        name="odd", load=Load(channels=(4,), height=height, width=4 - upsample, upsample=upsample),
+        multiply=Multiply(op="conv3x3", out_channels=4, stride=stride, padding=padding))
+    assert rows < layer.out_height < 2 * rows + 1
+    tiles = next(t for t in candidates(layer, config) if t.tile_rows == rows)
+    Bench(layer, config, 1, 0.0, tiles).run()
