@@ -25,6 +25,7 @@ from hqdm.cycles.timing import (
 )
 from hqdm.spec.stages import store_start
 
+SHORT = 16      # words of a bank below which its parameters hold up its second operands
 BLOCK = 32      # words after which their times repeat: the reader's window, in words
 
 
@@ -88,7 +89,8 @@ class StoreClock:
         self._words = Words(port, second, outstanding, latency)
         # fast enough a memory never holds up the store, but for the very first word
         self._fast = port.slack(2, GROUPS, 2) >= 1 and (
-            latency + MOVED + 1 <= GROUPS * outstanding)
+            latency + MOVED + 1 <= GROUPS * outstanding) and (
+            second is None or min(nest.pixels) >= SHORT)
         # M, bias, second operand: the first of these beats, the second beat, the cycle after it
         self._first = (STORE_REQUEST + STORE_GAP * (1 + nest.second) + REQUEST + ISSUE + latency
                        + BEAT + 2)

@@ -52,6 +52,8 @@ CORNERS = {
                       "width": 1, "act_bits": 3}, (2, 2), 10),
     "short passes": ({"op": "conv1x1", "channels": (12,), "out_channels": 4, "height": 6,
                       "width": 2, "act_bits": 8}, (1, 1), 1),
+    "short banks": ({"op": "linear", "channels": (8,), "out_channels": 19, "height": 21,
+                     "width": 1, "act_bits": 2, "residual": "subtract"}, (1, 2), 1),
     "late parameters": ({"op": "linear", "channels": (3,), "out_channels": 24, "height": 4,
                          "width": 1}, (2, 1), 120),
     "late second operands": ({"op": "linear", "channels": (3,), "out_channels": 8, "height": 22,

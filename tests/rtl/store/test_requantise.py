@@ -127,7 +127,7 @@ def test_every_shift_to_the_last_bit(name):
     assert got == wanted
     # a shift that acted as its neighbour would be seen, up to the largest that leaves anything
     last = MAX_SHIFT if name == "channel_shift" else 38
-    assert all(len(set(values)) > 2 for values in wanted[:last + 1])
+    assert all(len(set(values)) > 1 for values in wanted[:last + 1])
 
 
 def plain(sums: torch.Tensor, factors: torch.Tensor | None = None) -> dict:
