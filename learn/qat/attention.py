@@ -73,12 +73,13 @@ class OneTokenAttention:
     The same for every pixel, whatever the query: to_q and to_k are not executed.
     """
 
-    def __call__(self, attention: Any, hidden_states: Tensor, encoder_hidden_states: Tensor,
+    def __call__(self, attention: Any, hidden_states: Tensor,
+                 encoder_hidden_states: Tensor | None = None,
                  attention_mask: Tensor | None = None, temb: Tensor | None = None) -> Tensor:
         check_supported(attention, attention_mask)
-        if encoder_hidden_states.shape[1] != 1:
-            raise ValueError(f"attention: wanted one token, as when it was converted, got "
-                             f"{encoder_hidden_states.shape[1]}")
+        if encoder_hidden_states is None or encoder_hidden_states.shape[1] != 1:
+            got = "none" if encoder_hidden_states is None else encoder_hidden_states.shape[1]
+            raise ValueError(f"attention: wanted one token, as when it was converted, got {got}")
         tokens = hidden_states if hidden_states.dim() == 3 else hidden_states.flatten(2).mT
         constant = attention.to_v(encoder_hidden_states)    # (B, 1, inner)
         if hidden_states.dim() == 3:
