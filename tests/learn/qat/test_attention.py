@@ -45,7 +45,7 @@ def test_one_token_equals_attention_with_a_softmax():
     torch.testing.assert_close(got.expand_as(wanted), wanted)
     with pytest.raises(ValueError, match="wanted one token, as when it was converted, got 2"):
         attention(x, encoder_hidden_states=torch.randn(2, 2, 6))
-    with pytest.raises(ValueError, match="wanted one token, .* got none"):
+    with pytest.raises(ValueError, match=r"wanted one token, .* got none"):
         attention(x)
 
 
