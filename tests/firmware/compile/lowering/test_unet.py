@@ -107,22 +107,6 @@ def test_a_mirrored_network_runs_in_integers(tmp_path):
     assert float(cosine.min()) >= 0.995
 
 
-@pytest.mark.parametrize("options", [
-    {"only_cross_attention": True}, {"only_cross_attention": [True, False]},
-    {"transformer_layers_per_block": 2, "only_cross_attention": True},
-    {"mid_block_type": "UNetMidBlock2D", "only_cross_attention": True},
-    {"conv_in_kernel": 1, "conv_out_kernel": 1}])
-def test_attention_to_the_context_only(options):
-    """A constant that no attention layer is there for goes to the bias before it."""
-    model, contexts = conditional(**options), draw(3, 12)
-    real = lower(model, TIMESTEPS, contexts=contexts)
-    x, classes = draw(3, 4, 8, 8), torch.tensor([2, 0, 1])
-    for entry, t in enumerate(TIMESTEPS):
-        wanted = model(x, t, contexts[classes][:, None]).sample
-        got = Reference(real, dtype=torch.float64)(x, entry, classes)
-        assert float((got - wanted).abs().max()) <= 1e-13
-
-
 def test_class_embeddings_in_integers():
     model = unconditional(num_class_embeds=3).float()
     x, classes = [draw(3, 3, 16, 8).float() for _ in TIMESTEPS], torch.tensor([2, 0, 1])
@@ -164,17 +148,6 @@ def test_what_does_not_run_is_only_counted(make, tokens, text):
     assert lower(model, (1,), contexts=contexts).network.nodes
     with pytest.raises(ValueError, match=text):
         lower(model, (1,), contexts=contexts, runs=True)
-
-
-def test_without_a_context_cross_attention_is_to_the_pixels():
-    """As AudioLDM: what could take a context is given none, and as wide as the pixels."""
-    model = conditional(cross_attention_dim=[16, 32])
-    real = lower(model, TIMESTEPS)
-    assert any(n.layer.name.endswith("attn2.scores") for n in real.network.nodes)
-    x = draw(3, 4, 8, 8)
-    for entry, t in enumerate(TIMESTEPS):
-        got = Reference(real, dtype=torch.float64)(x, entry)
-        assert float((got - model(x, t, None).sample).abs().max()) <= 1e-13
 
 
 def test_cross_attention_to_one_token_is_a_constant():
